@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* W2wPicture: an 8-bit sRGB picture, what the engine hands to people. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+    guint width, height; /* pixels */
+    guint8 *pixels;      /* (height, width, 3), sRGB, no padding; owned */
+} W2wPicture;
+
+/* Pixels not initialised; W2W_ERROR_MEMORY. */
+W2wPicture *w2w_picture_new(guint width, guint height, GError **error);
+void w2w_picture_free(W2wPicture *picture);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPicture, w2w_picture_free)
+
+/* Pictures of one height side by side, in their order (a strip). */
+W2wPicture *w2w_picture_join(W2wPicture *const *pictures, guint n_pictures, GError **error);
+
+G_END_DECLS
