@@ -168,7 +168,7 @@ static inline double load(const W2wArray *array, gint64 element)
     g_return_val_if_reached(0.0);
 }
 
-double w2w_array_get(const W2wArray *array, gint64 i)
+static gint64 element_offset(const W2wArray *array, gint64 i)
 {
     gint64 element = 0;
 
@@ -176,7 +176,23 @@ double w2w_array_get(const W2wArray *array, gint64 i)
         element += i % array->shape[d] * array->stride[d];
         i /= array->shape[d];
     }
-    return load(array, element);
+    return element;
+}
+
+double w2w_array_get(const W2wArray *array, gint64 i)
+{
+    return load(array, element_offset(array, i));
+}
+
+gint64 w2w_array_get_int(const W2wArray *array, gint64 i)
+{
+    const gint64 element = element_offset(array, i);
+    double value;
+
+    if (array->dtype == W2W_DTYPE_I64)
+        return LOAD(gint64, element);
+    value = load(array, element);
+    return value > -0x1p63 && value < 0x1p63 ? (gint64)value : 0;
 }
 
 /*

@@ -68,6 +68,9 @@ gboolean w2w_array_is_contiguous(const W2wArray *array);
 /* Element at flat row-major index `i`, whatever the dtype and strides. I64 beyond 2^53 lose bits. */
 double w2w_array_get(const W2wArray *array, gint64 i);
 
+/* The same, exact for whole numbers; a float is cut off towards zero, and what does not fit is 0. */
+gint64 w2w_array_get_int(const W2wArray *array, gint64 i);
+
 /* All elements in row-major order, converted. `out` has room for n_elements. */
 void w2w_array_to_f32(const W2wArray *array, float *out);
 void w2w_array_to_f64(const W2wArray *array, double *out);

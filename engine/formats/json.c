@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/formats/mapped_file.h"
 
 /* A number longer than this is nothing that any writer makes. */
 #define MAX_NUMBER_LENGTH 1100
@@ -376,18 +377,14 @@ JsonObject *w2w_json_parse(const char *text, gsize length, const char *name, GEr
 
 JsonNode *w2w_json_load_any(const char *path, GError **error)
 {
-    g_autoptr(GError) file_error = NULL;
-    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, &file_error);
+    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
+    gsize length;
     const char *text;
 
-    if (file == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE, "%s cannot be read: %s.", path,
-                    file_error->message);
+    if (bytes == NULL)
         return NULL;
-    }
-    text = g_mapped_file_get_contents(file);
-    return w2w_json_parse_any(text != NULL ? text : "", g_mapped_file_get_length(file), path,
-                              error);
+    text = g_bytes_get_data(bytes, &length);
+    return w2w_json_parse_any(length > 0 ? text : "", length, path, error);
 }
 
 JsonObject *w2w_json_load(const char *path, GError **error)

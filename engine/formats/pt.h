@@ -20,7 +20,7 @@ typedef enum {
     W2W_PT_BOOL,
     W2W_PT_INT,
     W2W_PT_FLOAT,
-    W2W_PT_STRING,    /* UTF-8 */
+    W2W_PT_STRING, /* UTF-8 */
     W2W_PT_BYTES,
     W2W_PT_LIST,      /* also tuples, torch.Size and sets */
     W2W_PT_DICT,      /* also OrderedDict; order kept */
@@ -57,8 +57,9 @@ W2wPtValue *w2w_pt_value_lookup(const W2wPtValue *value, const char *key);
 guint w2w_pt_value_get_n_columns(const W2wPtValue *value);
 gint64 w2w_pt_value_get_n_rows(const W2wPtValue *value);
 W2wPtValue *w2w_pt_value_get_column_name(const W2wPtValue *value, guint column);
-W2wPtValue *w2w_pt_value_get_index(const W2wPtValue *value, gint64 row);           /* new reference */
-W2wPtValue *w2w_pt_value_get_cell(const W2wPtValue *value, guint column, gint64 row); /* new reference */
+W2wPtValue *w2w_pt_value_get_index(const W2wPtValue *value, gint64 row); /* new reference */
+W2wPtValue *w2w_pt_value_get_cell(const W2wPtValue *value, guint column,
+                                  gint64 row); /* new reference */
 /* A numeric column as an array of n_rows; NULL where the column holds objects. New reference. */
 W2wArray *w2w_pt_value_get_column(const W2wPtValue *value, guint column);
 

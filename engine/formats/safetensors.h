@@ -39,7 +39,8 @@ W2wArray *w2w_safetensors_get(const W2wSafetensors *file, const char *key, GErro
 
 /* The value of a key of __metadata__, NULL where there is none; owned by the file. */
 const char *w2w_safetensors_get_metadata(const W2wSafetensors *file, const char *key);
-GHashTable *w2w_safetensors_get_all_metadata(const W2wSafetensors *file); /* borrowed, string → string */
+GHashTable *w2w_safetensors_get_all_metadata(
+    const W2wSafetensors *file); /* borrowed, string → string */
 
 /* --- writing --- */
 
@@ -48,8 +49,13 @@ W2wSafetensorsWriter *w2w_safetensors_writer_new(void);
 void w2w_safetensors_writer_free(W2wSafetensorsWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wSafetensorsWriter, w2w_safetensors_writer_free)
 
-/* Keeps a reference on `array`; written row major in its own dtype, in the order of the calls. */
+/*
+ * Keeps a reference on `array`; written row major in its own dtype, in the order of the
+ * calls. A key may be added once, and "__metadata__" is none.
+ */
 void w2w_safetensors_writer_add(W2wSafetensorsWriter *writer, const char *key, W2wArray *array);
+/* In the order of the first calls; a second call for a key replaces its value. Bytes that are not
+ * UTF-8 become U+FFFD. */
 void w2w_safetensors_writer_set_metadata(W2wSafetensorsWriter *writer, const char *key,
                                          const char *value);
 
