@@ -27,6 +27,9 @@ typedef struct {
     GHashTable *packed_weights; /* see packed_weight.h */
 } W2wCpuDevice;
 
+W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error);
+char *w2w_cpu_device_describe(const W2wDevice *device);
+
 static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
 {
     return ((const W2wCpuDevice *)kernel->device)->pool;

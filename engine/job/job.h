@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Jobs: what the program can do for a person, declared once and run by the command line
+ * in its own process, by the worker for GIMP, from the same table.
+ *
+ *   sample   new identities and their pictures
+ *   edit     an identity changed along directions and components, and its picture
+ *   render   an identity (or the base model) under a prompt
+ */
+#pragma once
+
+#include "engine/job/parameter.h"
+#include "engine/pipeline/pipeline.h"
+
+G_BEGIN_DECLS
+
+/* One result of a job. */
+typedef struct {
+    W2wPicture *picture;  /* NULL where the job makes none */
+    GBytes *identity;     /* an identity file, or NULL (base model) */
+    char *name;           /* short, for a layer or a file: "Person 42", "Person 42: Young −0.8" */
+    char *recipe;         /* JSON object: the job with every value, the seed included */
+    char *message;        /* something the user should know (outside of the people's range), or NULL */
+} W2wJobResult;
+void w2w_job_result_free(W2wJobResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wJobResult, w2w_job_result_free)
+
+/* Called as each result is ready; takes it over. */
+typedef void (*W2wJobResultFunc)(W2wJobResult *result, gpointer user_data);
+
+typedef struct {
+    const char *name;  /* "sample": sub-command, procedure plug-in-w2w-sample */
+    const char *label; /* "_Sample Identities…", translatable */
+    const char *blurb; /* one sentence, translatable */
+    const char *help;  /* a paragraph, translatable */
+    const W2wParameter *parameters;
+    guint n_parameters;
+    gboolean (*run)(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
+                    gpointer user_data, const W2wProgress *progress, GError **error);
+} W2wJob;
+
+extern const W2wJob w2w_jobs[];
+extern const guint w2w_n_jobs;
+const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
+
+G_END_DECLS

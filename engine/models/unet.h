@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The denoising UNet: latents, timestep, text → predicted noise, with LoRA factors of any
+ * rank as inputs on the attention projections that the space names.
+ * Source: diffusers' UNet2DConditionModel as Stable Diffusion 1.x configures it.
+ */
+#pragma once
+
+#include "engine/graph/graph.h"
+
+G_BEGIN_DECLS
+
+typedef struct _W2wUnet W2wUnet;
+
+/* `directory`: unet/ of a diffusers folder. An unsupported field is W2W_ERROR_UNSUPPORTED naming it. */
+W2wUnet *w2w_unet_open(const char *directory, GError **error);
+void w2w_unet_free(W2wUnet *unet);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wUnet, w2w_unet_free)
+
+gint w2w_unet_get_latent_channels(const W2wUnet *unet);
+gint w2w_unet_get_text_width(const W2wUnet *unet);
+gint w2w_unet_get_sample_size(const W2wUnet *unet); /* latents: the size it was trained at */
+const char *w2w_unet_get_fingerprint(W2wUnet *unet);
+
+/* A projection that a LoRA can act on. */
+typedef struct {
+    const char *path; /* "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q" */
+    gint in, out;     /* widths */
+} W2wLoraTarget;
+
+/*
+ * Every to_q, to_k, to_v and to_out.0 of every attention, in the order of sorted paths (PEFT's).
+ * Owned by the unet.
+ */
+const W2wLoraTarget *w2w_unet_get_lora_targets(const W2wUnet *unet, guint *n_targets);
+
+typedef struct {
+    gint batch, height, width;     /* of the latents */
+    gint text_length;
+    const char *const *lora_paths; /* NULL terminated: targets that get LoRA inputs; NULL: none */
+    gint lora_rank;
+    float lora_scale; /* alpha / rank */
+    gboolean inspect; /* also output "inside.<module>" of every resnet, attention and sampler */
+} W2wUnetRecordOptions;
+
+/*
+ * Inputs: "latents" (batch,H,W,channels), "timesteps" (batch,1,1,1),
+ * "text_embedding" (batch,1,length,width), and per LoRA path "<path>.lora_A" (1,1,rank,in)
+ * and "<path>.lora_B" (1,1,out,rank). Output: "noise_pred" (batch,H,W,channels).
+ * Any size: downsampling rounds up, upsampling takes the skip's size, as diffusers does.
+ */
+W2wGraph *w2w_unet_record(W2wUnet *unet, const W2wUnetRecordOptions *options, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The variational autoencoder between pictures and latents.
+ * Source: diffusers' AutoencoderKL.
+ */
+#pragma once
+
+#include "engine/graph/graph.h"
+
+G_BEGIN_DECLS
+
+typedef struct _W2wVae W2wVae;
+
+/* `directory`: vae/ of a diffusers folder. */
+W2wVae *w2w_vae_open(const char *directory, GError **error);
+void w2w_vae_free(W2wVae *vae);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wVae, w2w_vae_free)
+
+gint w2w_vae_get_latent_channels(const W2wVae *vae);
+double w2w_vae_get_scaling_factor(const W2wVae *vae); /* latents of the UNet = this · latents of the VAE */
+gint w2w_vae_get_downscale(const W2wVae *vae);        /* pixels per latent: 8 with four levels */
+const char *w2w_vae_get_fingerprint(W2wVae *vae);
+
+/*
+ * Input: "latents" (batch,height,width,channels), not scaled. Output: "image"
+ * (batch,8·height,8·width,3), about −1 … 1. `inspect`: as for the UNet, "inside.<module>".
+ */
+W2wGraph *w2w_vae_record_decode(W2wVae *vae, gint batch, gint height, gint width, gboolean inspect,
+                                GError **error);
+
+/*
+ * Input: "image" (batch,height,width,3). Output: "moments" (batch,height/8,width/8,2·channels):
+ * mean, then log variance (not clamped).
+ */
+W2wGraph *w2w_vae_record_encode(W2wVae *vae, gint batch, gint height, gint width, gboolean inspect,
+                                GError **error);
+
+G_END_DECLS

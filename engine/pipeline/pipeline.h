@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From identity, prompt and seed to a picture: text encoder → sampler around the UNet → VAE.
+ *
+ * Models are opened, their weights packed and their graphs planned on first use and kept:
+ * the next picture of the same size starts at once. One thread at a time.
+ */
+#pragma once
+
+#include "engine/device/device.h"
+#include "engine/diffusion/scheduler.h"
+#include "engine/picture.h"
+#include "engine/progress.h"
+#include "engine/w2w/identity.h"
+#include "engine/w2w/world.h"
+
+G_BEGIN_DECLS
+
+typedef struct _W2wPipeline W2wPipeline;
+
+/* Takes `device` and `world` over on success and on failure. Opens the models' configs, and reads their weights. */
+W2wPipeline *w2w_pipeline_new(W2wWorld *world, W2wDevice *device, GError **error);
+void w2w_pipeline_free(W2wPipeline *pipeline);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPipeline, w2w_pipeline_free)
+
+W2wWorld *w2w_pipeline_get_world(const W2wPipeline *pipeline);
+W2wDevice *w2w_pipeline_get_device(const W2wPipeline *pipeline);
+/* SHA-256 over the three models' weights (hex, owned). */
+const char *w2w_pipeline_get_model_fingerprint(W2wPipeline *pipeline);
+
+typedef struct {
+    const W2wIdentity *identity;      /* NULL: the base model, its LoRA off */
+    const W2wIdentity *base_identity; /* delayed injection: used while t > from_timestep; NULL: none */
+    double from_timestep;
+    const char *prompt, *negative_prompt; /* UTF-8 */
+    gint width, height;                   /* pixels, multiples of the VAE's downscale */
+    W2wSchedulerKind scheduler;
+    guint steps;
+    double guidance_scale; /* ≤ 1: no guidance, one UNet call per step */
+    guint64 seed;
+
+    /* For tests and animation: called with the latents (1,h,w,c) after every step. */
+    void (*on_latents)(guint step, double timestep, const float *latents, gsize n, gpointer user_data);
+    gpointer on_latents_data;
+    const float *initial_latents; /* (1,h,w,c), standard normal; NULL: from the seed */
+} W2wRenderOptions;
+
+/* W2W_ERROR_USAGE for settings out of range; G_IO_ERROR_CANCELLED. 8-bit values rounded as diffusers does. */
+W2wPicture *w2w_pipeline_render(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                const W2wProgress *progress, GError **error);
+
+/* The same without the last step: "image" (1,height,width,3) as the VAE gives it; free with w2w_aligned_free(). */
+float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                 const W2wProgress *progress, GError **error);
+
+/*
+ * The single networks, for tests and for what builds on them. Layouts NHWC; results are freed
+ * with w2w_aligned_free().
+ */
+float *w2w_pipeline_encode_text(W2wPipeline *pipeline, const char *const *prompts, guint n_prompts,
+                                GError **error); /* (n_prompts, length, width) */
+
+G_END_DECLS

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Edits: settings of directions and components, composed and with protected attributes.
+ *
+ * As text, one line for scripts, dialogs and recipes alike:
+ *     Young=-0.8;Wavy_Hair=0.5;#3=1.5;protect=Male,Chubby
+ * A name is an attribute of the space, #3 the third component (from 1; in standard
+ * deviations of the population). Source of both metrics: DESIGN (population edits) and
+ * weights2weights (euclidean).
+ */
+#pragma once
+
+#include "engine/w2w/space.h"
+
+G_BEGIN_DECLS
+
+typedef enum {
+    W2W_METRIC_POPULATION, /* delta = S Q (Qᵀ S Q)⁻¹ t: the smallest change as the population varies */
+    W2W_METRIC_EUCLIDEAN,  /* setting · reach · unit direction, debiased against the protected ones */
+} W2wMetric;
+extern const char *const w2w_metric_names[]; /* "population", "euclidean"; NULL terminated */
+
+typedef struct {
+    char *name;
+    double setting;
+} W2wDirectionSetting;
+
+typedef struct {
+    guint component; /* from 0 */
+    double setting;
+} W2wComponentSetting;
+
+typedef struct {
+    GArray *directions; /* W2wDirectionSetting */
+    GArray *components; /* W2wComponentSetting */
+    GPtrArray *protect; /* names */
+} W2wEdits;
+
+W2wEdits *w2w_edits_new(void);
+void w2w_edits_free(W2wEdits *edits);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wEdits, w2w_edits_free)
+
+/* One part each; a direction or component set twice is W2W_ERROR_USAGE. "NAME=VALUE" and "N=VALUE". */
+gboolean w2w_edits_add_direction(W2wEdits *edits, const char *assignment, GError **error);
+gboolean w2w_edits_add_component(W2wEdits *edits, const char *assignment, GError **error);
+void w2w_edits_add_protected(W2wEdits *edits, const char *name);
+
+/* The text form; to_string gives what parse reads back to equal edits. Locale independent. */
+W2wEdits *w2w_edits_parse(const char *text, GError **error);
+char *w2w_edits_to_string(const W2wEdits *edits);
+
+/*
+ * delta (n_components numbers) that the edits ask for. An edit without settings, and every
+ * setting of 0, gives exactly 0. W2W_ERROR_USAGE names unknown attributes and components
+ * without statistics.
+ */
+gboolean w2w_edits_get_change(const W2wEdits *edits, W2wSpace *space, W2wMetric metric,
+                              double *delta, GError **error);
+
+/*
+ * What moves: each attribute's score before and after in units of its half range (f/h), and
+ * whether it is now outside of all people's. In the order of w2w_space_get_attributes().
+ */
+typedef struct {
+    double before, after;
+    gboolean outside;
+} W2wAttributeShift;
+W2wAttributeShift *w2w_edits_get_shifts(W2wSpace *space, const float *before, guint n_before,
+                                        const float *after, guint n_after, GError **error);
+
+/* d without its part along each of `others` (jointly): d − E (EᵀE)⁻¹ Eᵀ d. All of length n. */
+gboolean w2w_direction_debias(double *direction, guint n, const double *const *others,
+                              guint n_others, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * w2w space (weights2weights, arXiv 2406.09413): the weights of many customised models,
+ * flattened, standardised, and their principal components.
+ *
+ *   theta = mean + std ⊙ (V c)          V (n, k) orthonormal columns, c (k) the coefficients
+ *
+ * Components beyond the dataset's (P, "with statistics") have no population: they are never
+ * sampled and take no part in directions. Files are upstream's (mean.pt, std.pt, V.pt,
+ * proj_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json); all but the first
+ * three may be missing, and what still works works. V is mapped and read in order, never copied whole.
+ */
+#pragma once
+
+#include "engine/array.h"
+
+G_BEGIN_DECLS
+
+typedef struct _W2wSpace W2wSpace;
+
+W2wSpace *w2w_space_open(const char *directory, GError **error);
+void w2w_space_free(W2wSpace *space);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wSpace, w2w_space_free)
+
+gint64 w2w_space_get_n_weights(const W2wSpace *space);          /* n */
+guint w2w_space_get_n_components(const W2wSpace *space);        /* k: columns of V */
+guint w2w_space_get_n_with_statistics(const W2wSpace *space);   /* columns of proj; 0 without it */
+gint64 w2w_space_get_n_people(const W2wSpace *space);           /* rows of proj; 0 without it */
+float w2w_space_get_lora_scale(const W2wSpace *space);          /* alpha / rank; upstream's 27 without adapter_config.json */
+
+/* SHA-256 over keys, mean, std, V and proj (hex, owned): what identity files name. */
+const char *w2w_space_get_fingerprint(W2wSpace *space);
+
+/* One LoRA factor inside of the flat vector. */
+typedef struct {
+    const char *path; /* "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q" */
+    gboolean is_b;    /* lora_B (out,1), else lora_A (1,in) */
+    gint64 offset, length;
+} W2wSpaceKey;
+const W2wSpaceKey *w2w_space_get_keys(const W2wSpace *space, guint *n_keys);
+
+/*
+ * Without weight_dimensions.pt the keys come from the model: targets to_q and to_v of all
+ * attentions in sorted order with their widths. FALSE, W2W_ERROR_MISMATCH when they do not add up to n.
+ */
+gboolean w2w_space_set_keys(W2wSpace *space, const W2wSpaceKey *keys, guint n_keys, GError **error);
+
+/* The population's, per component (n_with_statistics numbers): mean, standard deviation (m − 1). */
+const double *w2w_space_get_coefficient_mean(const W2wSpace *space);
+const double *w2w_space_get_coefficient_std(const W2wSpace *space);
+
+/* The people's coefficients (n_people, n_with_statistics), or NULL. Borrowed. */
+W2wArray *w2w_space_get_projections(const W2wSpace *space);
+
+/* Label columns of identity_df.pt that hold ±1, in the file's order; NULL terminated. */
+const char *const *w2w_space_get_attributes(const W2wSpace *space);
+
+/* theta (n) of coefficients (n_coefficients ≤ n_components; the rest counts as 0). */
+gboolean w2w_space_unproject(const W2wSpace *space, const float *coefficients,
+                             guint n_coefficients, float *theta, GError **error);
+
+/* coefficients (n_components) of theta (n): Vᵀ((theta − mean) ⊘ std); std 0 counts as no deviation. */
+gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coefficients,
+                           GError **error);
+
+/*
+ * Direction of an attribute: least squares d over the people, P d ≈ y
+ * (n_with_statistics numbers; computed once and kept). W2W_ERROR_USAGE names the attributes
+ * that there are.
+ */
+const double *w2w_space_get_direction(W2wSpace *space, const char *attribute, GError **error);
+
+/* What the people's scores d·(c − m) look like. */
+typedef struct {
+    double half_range; /* half of the distance between their 0.5 % and 99.5 % quantiles */
+    double min, max;
+} W2wScoreRange;
+gboolean w2w_space_get_score_range(W2wSpace *space, const char *attribute, W2wScoreRange *range,
+                                   GError **error);
+
+/* Person `row` of the dataset: n_with_statistics numbers into `coefficients`. W2W_ERROR_USAGE. */
+gboolean w2w_space_get_person(const W2wSpace *space, gint64 row, float *coefficients,
+                              GError **error);
+
+/*
+ * A new person: c = m + factor · s ⊙ randn, torch's CPU generator seeded with `seed`.
+ * n_with_statistics numbers.
+ */
+gboolean w2w_space_sample(const W2wSpace *space, double factor, guint64 seed, float *coefficients,
+                          GError **error);
+
+G_END_DECLS
