@@ -40,7 +40,7 @@ enter_root()
     done
     namespace_command "$mode"
     local -a command=("${namespace[@]}" bash "$source_dir/scripts/dev/enter_root.sh" "$mode" "$root_dir"
-                      ${binds[@]+"${binds[@]}"} -- env -i --chdir="$where" "$@")
+                      "${binds[@]}" -- env -i --chdir="$where" "$@")
     if [ "$mode" = exec ]; then
         exec "${command[@]}"
     fi
@@ -106,8 +106,9 @@ make_root()
         make_root_base
     fi
     if ! fill_root; then
-        [ -n "$resumed" ] && ! grep -q "$unreachable_pattern\|$full_pattern" "$log_file" ||
+        if [ -z "$resumed" ] || grep -q "$unreachable_pattern\|$full_pattern" "$log_file"; then
             root_failed "the packages of the Debian 13 root could not be installed"
+        fi
         # What was killed in the middle of it may have left more than dpkg can mend.
         say "  The half-made root cannot be completed; making it anew"
         make_root_base
@@ -154,7 +155,7 @@ make_root_base()
     mkdir -p "$cache_dir/debs"
     namespace_command init
     run_step "base system" "${namespace[@]}" --mount-proc \
-        bash -c 'trap "exit 130" INT; "$@" <&0 & wait $!' - env ${proxy[@]+"${proxy[@]}"} \
+        bash -c 'trap "exit 130" INT; "$@" <&0 & wait $!' - env "${proxy[@]}" \
         debootstrap --variant=minbase --keyring="$keyring" --cache-dir="$cache_dir/debs" \
         "$root_release" "$part" "$mirror" || root_failed "the base system of the Debian 13 root could not be made"
     configure_root_apt "$part" || root_failed "the Debian 13 root could not be written"
