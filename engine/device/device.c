@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of devices, and the calls that go through a device's class. */
+#include "engine/device/device.h"
+
+#include "engine/device/cpu/cpu.h"
+#include "engine/device/reference/reference.h"
+#include "engine/error.h"
+
+/* In the order of `devices`. */
+const char *const w2w_device_names[] = {"cpu", "reference", NULL};
+
+static const struct {
+    W2wDevice *(*create)(const W2wDeviceOptions *options, GError **error);
+    char *(*describe)(const W2wDevice *device);
+} devices[] = {
+    {w2w_cpu_device_new, w2w_cpu_device_describe},
+    {w2w_reference_device_new, w2w_reference_device_describe},
+};
+
+G_STATIC_ASSERT(G_N_ELEMENTS(w2w_device_names) == G_N_ELEMENTS(devices) + 1);
+
+W2wDevice *w2w_device_new(const char *name, const W2wDeviceOptions *options, GError **error)
+{
+    const W2wDeviceOptions defaults = {0};
+    g_autofree char *known = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(devices); i++)
+        if (g_str_equal(name, w2w_device_names[i]))
+            return devices[i].create(options != NULL ? options : &defaults, error);
+    known = g_strjoinv(", ", (char **)w2w_device_names);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "There is no device \"%s\" in this program; the devices are: %s.", name, known);
+    return NULL;
+}
+
+void w2w_device_free(W2wDevice *device)
+{
+    if (device != NULL)
+        device->klass->destroy(device);
+}
+
+const char *w2w_device_get_name(const W2wDevice *device)
+{
+    return device->klass->name;
+}
+
+char *w2w_device_describe(const W2wDevice *device)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(devices); i++)
+        if (g_str_equal(device->klass->name, w2w_device_names[i]))
+            return devices[i].describe(device);
+    g_assert_not_reached();
+}
+
+W2wKernel *w2w_kernel_prepare(W2wDevice *device, const W2wOp *op, GError **error)
+{
+    const W2wPrepareFunc prepare = device->klass->prepare[op->kind];
+
+    if (prepare == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "The device \"%s\" cannot compute the operation \"%s\".", device->klass->name,
+                    w2w_op_kind_name(op->kind));
+        return NULL;
+    }
+    return prepare(device, op, error);
+}
+
+void w2w_kernel_free(W2wKernel *kernel)
+{
+    if (kernel != NULL)
+        kernel->free(kernel);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records a sum; the planner fuses it into the convolution or linear layer before it. */
+#include "engine/graph/graph_internal.h"
+
+W2wTensor *w2w_add(W2wGraph *graph, W2wTensor *first, W2wTensor *second)
+{
+    const W2wShape a = w2w_tensor_get_shape(first), b = w2w_tensor_get_shape(second);
+    const W2wOp op = {.kind = W2W_OP_ADD, .out = a};
+    W2wTensor *const inputs[W2W_N_SLOTS] = {[W2W_SLOT_FIRST] = first, [W2W_SLOT_SECOND] = second};
+
+    g_assert(w2w_shape_equal(a, b) || w2w_shape_equal(b, (W2wShape){a.n, 1, 1, a.c}) ||
+             w2w_shape_equal(b, (W2wShape){1, a.h, a.w, a.c}));
+    return w2w_graph_append(graph, &op, inputs);
+}

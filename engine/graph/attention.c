@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records attention over whole feature maps or sequences, whose pixels are the tokens. */
+#include "engine/graph/graph_internal.h"
+
+#include <math.h>
+
+W2wTensor *w2w_attention(W2wGraph *graph, W2wTensor *query, W2wTensor *key, W2wTensor *value,
+                         gint n_heads, gboolean causal)
+{
+    const W2wShape q = w2w_tensor_get_shape(query), k = w2w_tensor_get_shape(key);
+    W2wOp op = {.kind = W2W_OP_ATTENTION, .out = q};
+    W2wTensor *const inputs[W2W_N_SLOTS] = {
+        [W2W_SLOT_QUERY] = query, [W2W_SLOT_KEY] = key, [W2W_SLOT_VALUE] = value};
+
+    g_assert(n_heads > 0 && q.c % n_heads == 0);
+    g_assert(k.n == q.n && k.c == q.c && k.h > 0 && k.w > 0);
+    g_assert(w2w_shape_equal(k, w2w_tensor_get_shape(value)));
+    op.params.attention.n_heads = n_heads;
+    op.params.attention.scale = (float)(1.0 / sqrt((double)(q.c / n_heads)));
+    op.params.attention.causal = causal;
+    return w2w_graph_append(graph, &op, inputs);
+}

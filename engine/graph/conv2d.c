@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records a convolution; one that only mixes channels (1×1) is recorded as the linear layer it is.
+ */
+#include "engine/graph/graph_internal.h"
+
+W2wTensor *w2w_conv2d(W2wGraph *graph, W2wTensor *x, W2wArray *weight, W2wArray *bias,
+                      const W2wConv2dParams *params)
+{
+    const W2wShape in = w2w_tensor_get_shape(x);
+    const gint padding = 2 * params->padding + (params->asymmetric ? 1 : 0); /* of both sides */
+    W2wOp op = {.kind = W2W_OP_CONV2D, .weight = {[W2W_WEIGHT] = weight, [W2W_BIAS] = bias}};
+    W2wTensor *const inputs[W2W_N_SLOTS] = {[W2W_SLOT_X] = x};
+
+    g_assert(weight != NULL && weight->n_dims == 4 && weight->shape[1] == in.c);
+    g_assert(weight->shape[2] == params->kernel && weight->shape[3] == params->kernel);
+    g_assert(bias == NULL || bias->n_elements == weight->shape[0]);
+    g_assert(params->stride > 0 && (!params->asymmetric || params->padding == 0));
+    g_assert(in.h + padding >= params->kernel && in.w + padding >= params->kernel);
+    if (params->kernel == 1 && params->stride == 1 && padding == 0)
+        return w2w_linear(graph, x, weight, bias);
+
+    op.out =
+        (W2wShape){in.n, (in.h + padding - params->kernel) / params->stride + 1,
+                   (in.w + padding - params->kernel) / params->stride + 1, (gint)weight->shape[0]};
+    op.params.conv2d.kernel_h = params->kernel;
+    op.params.conv2d.kernel_w = params->kernel;
+    op.params.conv2d.stride = params->stride;
+    op.params.conv2d.pad_top = params->padding;
+    op.params.conv2d.pad_left = params->padding;
+    return w2w_graph_append(graph, &op, inputs);
+}
