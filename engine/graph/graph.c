@@ -64,6 +64,14 @@ W2wTensor *w2w_graph_input(W2wGraph *graph, const char *name, W2wShape shape)
     return tensor;
 }
 
+W2wTensor *w2w_graph_kept_input(W2wGraph *graph, const char *name, W2wShape shape)
+{
+    W2wTensor *tensor = w2w_graph_input(graph, name, shape);
+
+    tensor->is_kept_input = TRUE;
+    return tensor;
+}
+
 void w2w_graph_output(W2wGraph *graph, const char *name, W2wTensor *tensor)
 {
     g_assert(!g_ptr_array_find_with_equal_func(graph->outputs, name, g_str_equal, NULL));

@@ -41,6 +41,12 @@ W2wShape w2w_tensor_get_shape(const W2wTensor *tensor);
 W2wTensor *w2w_graph_input(W2wGraph *graph, const char *name, W2wShape shape);
 
 /*
+ * The same for what changes rarely (text, LoRA factors): ops that depend on such inputs alone
+ * run again only after one of them was set, at the price of memory of their own.
+ */
+W2wTensor *w2w_graph_kept_input(W2wGraph *graph, const char *name, W2wShape shape);
+
+/*
  * Keeps a tensor's value readable after a replay. Naming one for inspection (a block's
  * output) costs memory and fusion, nothing else.
  */
@@ -123,9 +129,9 @@ gboolean w2w_plan_has_input(const W2wPlan *plan, const char *name);
 W2wShape w2w_plan_get_input_shape(const W2wPlan *plan, const char *name);
 
 /*
- * Runs every op once. Ops that depend only on inputs that were not set since the last
- * replay are not run again (text keys and values inside of a sampling loop).
- * Neither allocates nor fails.
+ * Runs every op once, except that those which depend on kept inputs alone run only when one
+ * was set since the last replay (text keys and values inside of a sampling loop).
+ * Neither allocates nor fails. Inputs that were never set are zeros.
  */
 void w2w_plan_replay(W2wPlan *plan);
 

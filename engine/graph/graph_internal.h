@@ -15,6 +15,7 @@ struct _W2wTensor {
     const char *input_name;         /* an input of the graph: its name; no op then */
     W2wOp op;                       /* the producer; op.weight[] hold references */
     W2wTensor *in[W2W_N_SLOTS];     /* NULL where absent; borrowed */
+    gboolean is_kept_input;         /* see w2w_graph_kept_input() */
     gboolean is_output;             /* readable after a replay */
 
     /* The planner's. */
