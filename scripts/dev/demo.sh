@@ -10,7 +10,7 @@ demo_timeout=900
 
 command_demo()
 {
-    local begin=$SECONDS set_up built status file
+    local begin=$SECONDS set_up built status
     ensure_place
     set_up=$((SECONDS - begin)) begin=$SECONDS
     prepare_plugin
@@ -19,9 +19,10 @@ command_demo()
     use_log demo
     run_demo_in_gimp
     status=$?
-    for file in demo.xcf demo.png; do
-        [ "$status" -ne 0 ] || [ -s "$demo_dir/$file" ] || status=missing
-    done
+    if [ "$status" -eq 0 ] && ! { grep -qx "DEMO OK" "$log_file" && [ -s "$demo_dir/demo.xcf" ] &&
+        [ -s "$demo_dir/demo.png" ]; }; then
+        status=1
+    fi
     case $status in
     0) ;;
     124) die_with_log "GIMP did not come to the demo's end within $demo_timeout s." ;;
@@ -45,6 +46,7 @@ prepare_plugin()
 
 run_demo_in_gimp()
 {
+    local status
     local -a batch
     if [ -e "$source_dir/scripts/demo.py" ]; then
         batch=(--batch-interpreter=python-fu-eval -b "exec(open('$source_dir/scripts/demo.py').read())")
@@ -56,14 +58,16 @@ run_demo_in_gimp()
     environment+=("W2W_DEMO_OUT=$demo_dir")
     run_in "$place" init "$demo_dir" timeout --kill-after=10 "$demo_timeout" \
         gimp-console --new-instance --no-interface --no-data --no-fonts --no-splash \
-        --stack-trace-mode=never --quit "${batch[@]}" 2>>"$log_file" </dev/null | show_steps
-    return "${PIPESTATUS[0]}"
+        --stack-trace-mode=never --quit "${batch[@]}" > >(show_steps) 2>>"$log_file" </dev/null
+    status=$?
+    wait $!
+    return "$status"
 }
 
 # Passes what GIMP prints to the log; of it the user sees the steps and how long each took.
 show_steps()
 {
-    local line step="GIMP starts" now since=${EPOCHREALTIME/[.,]/} done=
+    local line step="GIMP starts" now since=${EPOCHREALTIME/[.,]/}
     while IFS= read -r line; do
         printf '%s\n' "$line" >>"$log_file"
         case $line in
@@ -73,7 +77,5 @@ show_steps()
             since=$now step=${line#STEP: }
             ;;
         esac
-        [ "$line" != "DEMO OK" ] || done=yes
     done
-    [ -n "$done" ]
 }

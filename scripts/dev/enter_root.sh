@@ -1,20 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Runs a command in the Debian 13 root. ./dev starts it in a mount namespace of its own (see
+# Becomes a command in the Debian 13 root. ./dev starts it in a mount namespace of its own (see
 # scripts/dev/root.sh), so whatever is mounted here is gone with the last process in it.
 #
-# enter_root.sh MODE ROOT [--bare] [--bind PATH TARGET]... -- COMMAND...
-#   MODE exec   becomes the command
-#        init   is process 1 of a new PID namespace: runs the command and takes everything that was
-#               started along with it when the command ends, or at once on Ctrl-C or a TERM signal
+# enter_root.sh ROOT [--bare] [--bind PATH TARGET]... -- COMMAND...
 #
 # Every folder of the host's top level that no distribution owns (home, work, mnt, tmp, ...) is seen at
 # the same path inside, so that paths mean the same on both sides. What lies below the others is seen
 # where --bind asks for it. With --bare nothing else of the host is seen.
 set -u
 
-mode=$1 root=$2 bare=
-shift 2
+root=$1 bare=
+shift
 binds=()
 while [ "$1" != -- ]; do
     case $1 in
@@ -75,11 +72,4 @@ for ((i = 0; i < ${#binds[@]}; i += 2)); do
     bind "${binds[i]}" "${binds[i + 1]}"
 done
 
-if [ "$mode" = exec ]; then
-    exec chroot "$root" "$@"
-fi
-# A shell waits for a foreground command before it heeds a signal; for one in the background it does not.
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-chroot "$root" env --default-signal=INT,QUIT "$@" <&0 &
-wait $!
+exec chroot "$root" "$@"

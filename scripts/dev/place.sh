@@ -104,16 +104,19 @@ runtime_dir()
     printf '%s' "$dir"
 }
 
-# run_in PLACE MODE DIR COMMAND...: with `environment`, in the folder DIR. MODE exec replaces ./dev.
+# run_in PLACE MODE DIR COMMAND...: with `environment`, in the folder DIR. MODE exec replaces ./dev;
+# with init nothing that was started outlives the command or ./dev (as far as the rights allow it).
 run_in()
 {
     local where=$1 mode=$2 dir=$3
+    local -a namespace=(setpriv --pdeathsig KILL)
     shift 3
     if [ "$where" = root ]; then
         enter_root "$mode" "$dir" "${environment[@]}" "$@"
     elif [ "$mode" = exec ]; then
         exec env -i --chdir="$dir" "${environment[@]}" "$@"
     else
-        env -i --chdir="$dir" "${environment[@]}" setpriv --pdeathsig KILL "$@"
+        ! can_make_namespaces || namespace_command init
+        "${namespace[@]}" env -i --chdir="$dir" "${environment[@]}" "$@"
     fi
 }

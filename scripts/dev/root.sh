@@ -27,11 +27,12 @@ root_stamp()
     printf '%s\n' "$root_recipe" "${plugin_packages[@]}" "${test_packages[@]}" | sha256sum
 }
 
-# enter_root init|exec DIR VARIABLE=VALUE... COMMAND...: see enter_root.sh.
+# enter_root MODE DIR VARIABLE=VALUE... COMMAND...: runs it in the root, in the folder DIR. MODE as for
+# namespace_command.
 enter_root()
 {
     local mode=$1 where=$2 path
-    local -a binds=() namespace=(unshare --mount --propagation private)
+    local -a binds=() namespace
     shift 2
     for path in "$where" "$source_dir" "${W2W_GOLDEN:-}"; do
         if [ -n "$path" ] && is_hidden_in_root "$path"; then
@@ -39,21 +40,28 @@ enter_root()
         fi
     done
     namespace_command "$mode"
-    local -a command=("${namespace[@]}" bash "$source_dir/scripts/dev/enter_root.sh" "$mode" "$root_dir"
-                      "${binds[@]}" -- env -i --chdir="$where" "$@")
+    set -- "${namespace[@]}" bash "$source_dir/scripts/dev/enter_root.sh" "$root_dir" "${binds[@]}" \
+        -- env -i --chdir="$where" "$@"
     if [ "$mode" = exec ]; then
-        exec "${command[@]}"
+        exec "$@"
     fi
-    "${command[@]}"
+    "$@"
 }
 
-# Sets the caller's `namespace`. With init, all processes in it are killed along with this ./dev.
+# Sets the caller's `namespace`: what has to stand before a command that mounts something. With MODE
+# exec the command replaces ./dev; with init it and all that it starts end at the latest with ./dev.
 namespace_command()
 {
     namespace=(unshare --mount --propagation private)
     if [ "$1" = init ]; then
-        namespace=(setpriv --pdeathsig KILL "${namespace[@]}" --pid --fork --kill-child)
+        namespace=(setpriv --pdeathsig KILL "${namespace[@]}" --pid --fork --kill-child --mount-proc
+                   bash "$source_dir/scripts/dev/process_one.sh")
     fi
+}
+
+can_make_namespaces()
+{
+    [ "$UID" -eq 0 ] && unshare --mount --pid --fork true 2>/dev/null
 }
 
 # Whether a path of the host lies in one of the folders that the root has its own of. The folders
@@ -84,7 +92,7 @@ make_root()
     local mirror keyring begin=$SECONDS
     [ "$(id -u)" -eq 0 ] ||
         die "this distribution has no GIMP 3, and making a Debian 13 root to build in needs root rights: run ./dev as root."
-    unshare --mount true 2>/dev/null ||
+    can_make_namespaces ||
         die "the Debian 13 root needs the right to make a mount namespace, which this container lacks: start it with CAP_SYS_ADMIN."
     [ "$(. /etc/os-release && printf '%s' "$ID${VERSION_ID:-}")" = debian12 ] ||
         die "this distribution has no GIMP 3 development packages (pkg-config finds no gimp-3.0), and only on Debian 12 can ./dev make a root that has."
@@ -145,17 +153,16 @@ check_root_space()
 make_root_base()
 {
     local -a namespace proxy=()
-    local part=$root_dir.part
+    local part=$root_dir.part http='' https=''
     # debootstrap heeds wget's variables, not apt's settings.
     eval "$(apt-config shell http Acquire::http::Proxy https Acquire::https::Proxy)"
-    [ -z "${http:-}" ] || proxy+=("http_proxy=$http")
-    [ -z "${https:-}" ] || proxy+=("https_proxy=$https")
+    [ -z "$http" ] || proxy+=("http_proxy=$http")
+    [ -z "$https" ] || proxy+=("https_proxy=$https")
     remove_tree "$part"
     remove_tree "$root_dir"
     mkdir -p "$cache_dir/debs"
     namespace_command init
-    run_step "base system" "${namespace[@]}" --mount-proc \
-        bash -c 'trap "exit 130" INT; "$@" <&0 & wait $!' - env "${proxy[@]}" \
+    run_step "base system" "${namespace[@]}" env "${proxy[@]}" \
         debootstrap --variant=minbase --keyring="$keyring" --cache-dir="$cache_dir/debs" \
         "$root_release" "$part" "$mirror" || root_failed "the base system of the Debian 13 root could not be made"
     configure_root_apt "$part" || root_failed "the Debian 13 root could not be written"
@@ -203,7 +210,7 @@ in_bare_root()
 {
     local -a namespace
     namespace_command init
-    "${namespace[@]}" bash "$source_dir/scripts/dev/enter_root.sh" init "$root_dir" --bare \
+    "${namespace[@]}" bash "$source_dir/scripts/dev/enter_root.sh" "$root_dir" --bare \
         --bind "$cache_dir/debs" /var/cache/apt/archives \
         -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
