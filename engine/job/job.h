@@ -6,6 +6,8 @@
  *   sample   new identities and their pictures
  *   edit     an identity changed along directions and components, and its picture
  *   render   an identity (or the base model) under a prompt
+ *
+ * One file per job holds its table of parameters and what it does.
  */
 #pragma once
 
@@ -16,11 +18,12 @@ G_BEGIN_DECLS
 
 /* One result of a job. */
 typedef struct {
-    W2wPicture *picture;  /* NULL where the job makes none */
-    GBytes *identity;     /* an identity file, or NULL (base model) */
-    char *name;           /* short, for a layer or a file: "Person 42", "Person 42: Young −0.8" */
-    char *recipe;         /* JSON object: the job with every value, the seed included */
-    char *message;        /* something the user should know (outside of the people's range), or NULL */
+    W2wPicture *picture; /* NULL where the job makes none */
+    GBytes *identity;    /* an identity file, or NULL (base model) */
+    guint64 seed;        /* what the picture was made with, drawn by the job if it was not given */
+    char *name;          /* short, for a layer: "Person 42", "Person 42: Young −0.8" */
+    char *recipe;        /* JSON object: the job with every value, the seed included */
+    char *message;       /* sentences that the user should read, or NULL */
 } W2wJobResult;
 void w2w_job_result_free(W2wJobResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wJobResult, w2w_job_result_free)
@@ -35,12 +38,27 @@ typedef struct {
     const char *help;  /* a paragraph, translatable */
     const W2wParameter *parameters;
     guint n_parameters;
+
+    /*
+     * Everything about the values that can be found wrong without a model: what is missing, an
+     * unknown direction, an identity of another space. Quick, so that a front-end may ask before
+     * it loads anything; run() begins with it.
+     */
+    gboolean (*check)(W2wWorld *world, const W2wValues *values, GError **error);
+
+    /*
+     * Results that were handed out stay valid when a later one fails or the job is cancelled
+     * (G_IO_ERROR_CANCELLED).
+     */
     gboolean (*run)(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
                     gpointer user_data, const W2wProgress *progress, GError **error);
 } W2wJob;
 
-extern const W2wJob w2w_jobs[];
-extern const guint w2w_n_jobs;
+/* All of them, in the order of the menus; NULL terminated. */
+extern const W2wJob *const w2w_jobs[];
 const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
+
+/* One per file: sample.c, edit.c, render.c. */
+extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job;
 
 G_END_DECLS
