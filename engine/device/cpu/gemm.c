@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The matrix product of gemm.h: packing, the register tile, the epilogue, the cut into tasks.
+ *
+ * Register use on AVX2: 6 × 2 accumulators, 2 vectors of weights, 1 broadcast: 15 of 16. Each
+ * depth step costs 12 multiply-adds and 8 loads, so the tile runs at the multiply-add units' speed
+ * as long as weights come from the second level cache (64 bytes in 6 cycles).
+ */
+#include "engine/device/cpu/gemm.h"
+
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+#include "engine/device/cpu/vector_math.h"
+#include "engine/error.h"
+
+#define ROWS    W2W_GEMM_ROWS
+#define COLUMNS W2W_GEMM_COLUMNS
+#define WIDTH   W2W_VECTOR_WIDTH
+
+/* --- packing --- */
+
+typedef struct {
+    gint n_out, n_in, n_taps;
+    gboolean half, geglu;
+} Layout;
+
+/*
+ * Which output column stands at place `i` of the packed columns; −1: padding. GEGLU panels hold
+ * WIDTH value columns and then their WIDTH gate columns, which the epilogue multiplies.
+ */
+static gint packed_column(const Layout *layout, gint i)
+{
+    gint column = i, limit = layout->n_out;
+
+    if (layout->geglu) {
+        const gint gate = i % COLUMNS / WIDTH;
+
+        limit /= 2;
+        column = i / COLUMNS * WIDTH + i % WIDTH;
+        return column < limit ? column + gate * limit : -1;
+    }
+    return column < limit ? column : -1;
+}
+
+static gint count_panels(const Layout *layout)
+{
+    const gint columns_per_panel = layout->geglu ? WIDTH : COLUMNS;
+    const gint n = layout->geglu ? layout->n_out / 2 : layout->n_out;
+
+    return (n + columns_per_panel - 1) / columns_per_panel;
+}
+
+/* Row `o` of a contiguous or strided (out, …) array as an array of its own, without its owner. */
+static W2wArray row_view(const W2wArray *array, gint o)
+{
+    W2wArray row = *array;
+
+    row.n_dims--;
+    for (guint i = 0; i < row.n_dims; i++) {
+        row.shape[i] = array->shape[i + 1];
+        row.stride[i] = array->stride[i + 1];
+    }
+    row.n_elements = array->n_elements / array->shape[0];
+    row.data =
+        (const char *)array->data + o * array->stride[0] * (gint64)w2w_dtype_size(array->dtype);
+    return row;
+}
+
+/* (out,in,kh,kw) or (out,in) → panels [panel][tap][in][COLUMNS], float16 or float32. */
+static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
+{
+    const Layout *layout = pack_data;
+    const gint n_packed = count_panels(layout) * COLUMNS;
+    const gsize depth = (gsize)layout->n_in * layout->n_taps;
+    const gsize item = layout->half ? 2 : 4;
+    /* Bounded by one output's weights, which the file's mapping has already paid for. */
+    g_autofree float *row = g_new0(float, depth);
+
+    for (gint i = 0; i < n_packed; i++) {
+        const gint column = packed_column(layout, i);
+        char *panel = (char *)packed + (gsize)(i / COLUMNS) * depth * COLUMNS * item;
+        const gint place = i % COLUMNS;
+
+        if (column >= 0) {
+            const W2wArray view = row_view(source, column);
+
+            w2w_array_to_f32(&view, row);
+        } else {
+            memset(row, 0, depth * sizeof *row);
+        }
+        for (gint tap = 0; tap < layout->n_taps; tap++) {
+            for (gint k = 0; k < layout->n_in; k++) {
+                const float value = row[(gsize)k * layout->n_taps + tap];
+                const gsize at = ((gsize)tap * layout->n_in + k) * COLUMNS + place;
+
+                if (layout->half)
+                    ((guint16 *)panel)[at] = w2w_f32_to_f16(value);
+                else
+                    ((float *)panel)[at] = value;
+            }
+        }
+    }
+}
+
+static void pack_bias(const W2wArray *source, void *packed, gconstpointer pack_data)
+{
+    const Layout *layout = pack_data;
+    const gint n_packed = count_panels(layout) * COLUMNS;
+
+    for (gint i = 0; i < n_packed; i++) {
+        const gint column = packed_column(layout, i);
+
+        ((float *)packed)[i] = column >= 0 ? (float)w2w_array_get(source, column) : 0.0f;
+    }
+}
+
+/* --- the register tile --- */
+
+/* One step in depth of packed weights: float32, or float16 converted exactly. */
+W2W_INLINE w2w_v load_weights(const void *panel, gsize at, gboolean half)
+{
+#if defined(__F16C__)
+    if (half)
+        return (w2w_v)_mm256_cvtph_ps(
+            _mm_loadu_si128((const __m128i *)((const guint16 *)panel + at)));
+#endif
+    return w2w_v_load((const float *)panel + at);
+}
+
+/*
+ * sums[row][vector] = products over the whole depth. `rows`, `vectors` and `half` are constants at
+ * every call, so that this unrolls into registers.
+ */
+W2W_INLINE void accumulate(const float *const *pointers, gint n_taps, gint n_channels,
+                           const void *panel, float *sums, const int rows, const int vectors,
+                           const gboolean half)
+{
+    w2w_v sum[ROWS][2];
+    gsize at = 0;
+
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = (w2w_v){0};
+    for (gint tap = 0; tap < n_taps; tap++) {
+        const float *const *row = pointers + tap * ROWS;
+
+        for (gint k = 0; k < n_channels; k++, at += COLUMNS) {
+            w2w_v weights[2];
+
+#pragma GCC unroll 2
+            for (int j = 0; j < vectors; j++)
+                weights[j] = load_weights(panel, at + j * WIDTH, half);
+#pragma GCC unroll 6
+            for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+                for (int j = 0; j < vectors; j++)
+                    sum[i][j] += row[i][k] * weights[j];
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            w2w_v_store(sums + i * COLUMNS + j * WIDTH, sum[i][j]);
+}
+
+typedef void (*AccumulateFunc)(const float *const *pointers, gint n_taps, gint n_channels,
+                               const void *panel, float *sums);
+
+#define DEFINE_ACCUMULATE(rows, vectors, half)                                                     \
+    static void accumulate_##rows##_##vectors##_##half(const float *const *pointers, gint n_taps,  \
+                                                       gint n_channels, const void *panel,         \
+                                                       float *sums)                                \
+    {                                                                                              \
+        accumulate(pointers, n_taps, n_channels, panel, sums, rows, vectors, half);                \
+    }
+#define DEFINE_ROWS(rows)                                                                          \
+    DEFINE_ACCUMULATE(rows, 1, 0)                                                                  \
+    DEFINE_ACCUMULATE(rows, 2, 0)                                                                  \
+    DEFINE_ACCUMULATE(rows, 1, 1)                                                                  \
+    DEFINE_ACCUMULATE(rows, 2, 1)
+DEFINE_ROWS(1)
+DEFINE_ROWS(2)
+DEFINE_ROWS(3)
+DEFINE_ROWS(4)
+DEFINE_ROWS(5)
+DEFINE_ROWS(6)
+
+#define LIST_ROWS(rows)                                                                            \
+    {                                                                                              \
+        {accumulate_##rows##_1_0, accumulate_##rows##_2_0},                                        \
+        {                                                                                          \
+            accumulate_##rows##_1_1, accumulate_##rows##_2_1                                       \
+        }                                                                                          \
+    }
+/* [rows − 1][half][vectors − 1] */
+static const AccumulateFunc accumulate_funcs[ROWS][2][2] = {
+    LIST_ROWS(1), LIST_ROWS(2), LIST_ROWS(3), LIST_ROWS(4), LIST_ROWS(5), LIST_ROWS(6),
+};
+
+/* --- the epilogue --- */
+
+W2W_INLINE w2w_v activate(w2w_v x, W2wActivation activation)
+{
+    switch (activation) {
+    case W2W_ACTIVATION_SILU:
+        return w2w_v_silu(x);
+    case W2W_ACTIVATION_GELU:
+        return w2w_v_gelu(x);
+    case W2W_ACTIVATION_QUICK_GELU:
+        return w2w_v_quick_gelu(x);
+    default:
+        return x;
+    }
+}
+
+typedef struct {
+    const W2wGemmKernel *kernel;
+    const W2wOperands *operands;
+} Run;
+
+/* lora[rank][row]: scale · (A x) of the tile's rows. */
+static void finish_tile(const Run *run, gint64 first_row, gint n_rows, gint panel,
+                        const float *sums, const float *lora)
+{
+    const W2wGemmKernel *kernel = run->kernel;
+    const gint n = kernel->n_columns;
+    const float *bias =
+        kernel->bias != NULL
+            ? (const float *)w2w_packed_weight_get_data(kernel->bias) + panel * COLUMNS
+            : NULL;
+    const float *residual = run->operands->in[W2W_SLOT_RESIDUAL];
+    const float *image_bias = run->operands->in[W2W_SLOT_IMAGE_BIAS];
+    const float *lora_b = run->operands->in[W2W_SLOT_LORA_B];
+    const gboolean geglu = kernel->activation == W2W_ACTIVATION_GEGLU;
+    const gint first_column = panel * (geglu ? WIDTH : COLUMNS);
+
+    for (gint i = 0; i < n_rows; i++) {
+        const gint64 row = first_row + i;
+        float *out = (float *)run->operands->out + row * n;
+        const float *sum = sums + i * COLUMNS;
+
+        if (geglu) {
+            w2w_v value = w2w_v_load(sum), gate = w2w_v_load(sum + WIDTH);
+
+            if (bias != NULL) {
+                value += w2w_v_load(bias);
+                gate += w2w_v_load(bias + WIDTH);
+            }
+            value *= w2w_v_gelu(gate);
+            if (first_column + WIDTH <= n)
+                w2w_v_store(out + first_column, value);
+            else
+                w2w_v_store_first(out + first_column, value, n - first_column);
+            continue;
+        }
+        for (gint j = 0; j < 2; j++) {
+            const gint column = first_column + j * WIDTH;
+            const gint n_valid = MIN(n - column, WIDTH);
+            w2w_v value = w2w_v_load(sum + j * WIDTH);
+
+            if (n_valid <= 0)
+                break;
+#define LOAD(from) (n_valid == WIDTH ? w2w_v_load(from) : w2w_v_load_first((from), n_valid))
+            if (bias != NULL)
+                value += w2w_v_load(bias + j * WIDTH);
+            for (gint r = 0; r < kernel->lora_rank; r++) {
+                w2w_v b = {0};
+
+                if (kernel->lora_rank == 1)
+                    b = LOAD(lora_b + column);
+                else
+                    for (gint c = 0; c < n_valid; c++)
+                        b[c] = lora_b[(gsize)(column + c) * kernel->lora_rank + r];
+                value += lora[r * ROWS + i] * b;
+            }
+            if (image_bias != NULL)
+                value += LOAD(image_bias + row / kernel->rows_per_image * n + column);
+            if (residual != NULL)
+                value += LOAD(residual + row * n + column);
+#undef LOAD
+            value = activate(value, kernel->activation);
+            if (n_valid == WIDTH)
+                w2w_v_store(out + column, value);
+            else
+                w2w_v_store_first(out + column, value, n_valid);
+        }
+    }
+}
+
+/* scale · (A x) for the tile's rows; A (rank, channels). */
+static void project_lora(const Run *run, const float *const *rows, gint n_rows, float *lora)
+{
+    const W2wGemmKernel *kernel = run->kernel;
+    const float *a = run->operands->in[W2W_SLOT_LORA_A];
+    const gint n = kernel->n_channels;
+
+    for (gint r = 0; r < kernel->lora_rank; r++, a += n) {
+        for (gint i = 0; i < n_rows; i++) {
+            w2w_v sum = {0};
+            gint k = 0;
+
+            for (; k + WIDTH <= n; k += WIDTH)
+                sum += w2w_v_load(rows[i] + k) * w2w_v_load(a + k);
+            if (k < n)
+                sum += w2w_v_load_first(rows[i] + k, n - k) * w2w_v_load_first(a + k, n - k);
+            lora[r * ROWS + i] = kernel->lora_scale * w2w_v_sum(sum);
+        }
+    }
+}
+
+/* --- tasks --- */
+
+/* A LoRA of a higher rank than this is done in several goes by nobody: prepare refuses it. */
+#define MAX_LORA_RANK 256
+#define MAX_TAPS      9
+
+static void run_task(gconstpointer data, guint task, guint thread)
+{
+    const Run *run = data;
+    const W2wGemmKernel *kernel = run->kernel;
+    const gint first_panel = (gint)task % kernel->n_panel_tasks * kernel->panels_per_task;
+    const gint last_panel = MIN(first_panel + kernel->panels_per_task, kernel->n_panels);
+    const gint64 first_tile = (gint64)(task / kernel->n_panel_tasks) * kernel->row_tiles_per_task;
+    const gint64 end_row = MIN((first_tile + kernel->row_tiles_per_task) * ROWS, kernel->n_rows);
+    const gsize panel_bytes = (gsize)kernel->n_taps * kernel->n_channels * COLUMNS *
+                              (kernel->half ? sizeof(guint16) : sizeof(float));
+    const char *panels = w2w_packed_weight_get_data(kernel->weight);
+    const float *pointers[MAX_TAPS * ROWS];
+    float sums[ROWS * COLUMNS];
+    float lora[MAX_LORA_RANK * ROWS];
+
+    for (gint64 row = first_tile * ROWS; row < end_row; row += ROWS) {
+        const gint n_rows = (gint)MIN(ROWS, end_row - row);
+
+        kernel->rows_func(&kernel->parent, run->operands->in[W2W_SLOT_X], row, n_rows, pointers);
+        if (kernel->lora_rank > 0)
+            project_lora(run, pointers, n_rows, lora);
+        for (gint panel = first_panel; panel < last_panel; panel++) {
+            /* A last panel with few columns needs only half of the work. */
+            const gint n_vectors = kernel->activation != W2W_ACTIVATION_GEGLU &&
+                                           kernel->n_columns - panel * COLUMNS <= WIDTH
+                                       ? 1
+                                       : 2;
+
+            accumulate_funcs[n_rows - 1][kernel->half][n_vectors - 1](
+                pointers, kernel->n_taps, kernel->n_channels, panels + panel * panel_bytes, sums);
+            finish_tile(run, row, n_rows, panel, sums, lora);
+        }
+    }
+}
+
+static void run_gemm(const W2wKernel *base, const W2wOperands *operands)
+{
+    const W2wGemmKernel *kernel = (const W2wGemmKernel *)base;
+    const Run run = {kernel, operands};
+
+    w2w_thread_pool_run(w2w_cpu_pool(base), kernel->n_panel_tasks * kernel->n_row_tasks, run_task,
+                        &run);
+}
+
+/*
+ * Tasks of equal work, some per thread so that an interrupted thread costs little; each task's
+ * panels stay in the second level cache while its rows pass by.
+ */
+static void cut_into_tasks(W2wGemmKernel *kernel, guint n_threads)
+{
+    const gsize panel_bytes = (gsize)kernel->n_taps * kernel->n_channels * COLUMNS *
+                              (kernel->half ? sizeof(guint16) : sizeof(float));
+    const gint64 n_row_tiles = (kernel->n_rows + ROWS - 1) / ROWS;
+    const double work = (double)kernel->n_rows * kernel->n_panels * kernel->n_taps *
+                        kernel->n_channels * COLUMNS; /* multiply-adds */
+    /* About 50 µs of one thread's work; below it, waking another one costs more than it gives. */
+    const gint64 n_wanted = (gint64)CLAMP(work / 5e5, 1.0, n_threads == 1 ? 1e6 : 4.0 * n_threads);
+    gint64 n_row_tasks;
+
+    kernel->panels_per_task = (gint)CLAMP((256 << 10) / panel_bytes, 1, (gsize)kernel->n_panels);
+    kernel->n_panel_tasks =
+        (kernel->n_panels + kernel->panels_per_task - 1) / kernel->panels_per_task;
+    n_row_tasks =
+        CLAMP((n_wanted + kernel->n_panel_tasks - 1) / kernel->n_panel_tasks, 1, n_row_tiles);
+    if (n_row_tasks > n_row_tiles / 2 && kernel->n_panels > kernel->n_panel_tasks) {
+        /* Few rows (small pictures, deep levels): share the columns out instead. */
+        kernel->n_panel_tasks = (gint)MIN(n_wanted, kernel->n_panels);
+        kernel->panels_per_task =
+            (kernel->n_panels + kernel->n_panel_tasks - 1) / kernel->n_panel_tasks;
+        kernel->n_panel_tasks =
+            (kernel->n_panels + kernel->panels_per_task - 1) / kernel->panels_per_task;
+        n_row_tasks = 1;
+    }
+    kernel->row_tiles_per_task = (gint)((n_row_tiles + n_row_tasks - 1) / n_row_tasks);
+    kernel->n_row_tasks =
+        (gint)((n_row_tiles + kernel->row_tiles_per_task - 1) / kernel->row_tiles_per_task);
+}
+
+gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
+                                   GError **error)
+{
+    W2wCpuDevice *cpu = (W2wCpuDevice *)device;
+    W2wArray *weight = op->weight[W2W_WEIGHT];
+    Layout layout = {
+        .n_out = (gint)weight->shape[0],
+        .n_in = (gint)weight->shape[1],
+        .n_taps = weight->n_dims == 4 ? (gint)(weight->shape[2] * weight->shape[3]) : 1,
+        .geglu = op->activation == W2W_ACTIVATION_GEGLU,
+    };
+    char name[64];
+    gsize n_packed;
+
+#if defined(__F16C__)
+    layout.half = weight->dtype == W2W_DTYPE_F16;
+#endif
+    kernel->parent.device = device;
+    kernel->parent.run = run_gemm;
+    kernel->half = layout.half;
+    kernel->n_rows = w2w_shape_n_rows(op->out);
+    kernel->rows_per_image = (gint64)op->out.h * op->out.w;
+    kernel->n_taps = layout.n_taps;
+    kernel->n_channels = layout.n_in;
+    kernel->n_columns = op->out.c;
+    kernel->n_panels = count_panels(&layout);
+    kernel->activation = op->activation;
+    if (op->kind == W2W_OP_LINEAR && op->in[W2W_SLOT_LORA_A].n != 0) {
+        kernel->lora_rank = op->in[W2W_SLOT_LORA_A].w;
+        kernel->lora_scale = op->params.linear.lora_scale;
+        if (kernel->lora_rank > MAX_LORA_RANK) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                        "A LoRA of rank %d cannot be used; at most %d is supported.",
+                        kernel->lora_rank, MAX_LORA_RANK);
+            return FALSE;
+        }
+    }
+    cut_into_tasks(kernel, w2w_thread_pool_get_n_threads(cpu->pool));
+
+    n_packed = (gsize)kernel->n_panels * COLUMNS;
+    g_snprintf(name, sizeof name, "panels%d%s%s", COLUMNS, layout.half ? "/half" : "",
+               layout.geglu ? "/geglu" : "");
+    kernel->weight = w2w_packed_weight_get(cpu, weight, name,
+                                           n_packed * layout.n_in * layout.n_taps *
+                                               (layout.half ? sizeof(guint16) : sizeof(float)),
+                                           pack_panels, &layout, error);
+    if (kernel->weight == NULL)
+        return FALSE;
+    if (op->weight[W2W_BIAS] != NULL) {
+        g_snprintf(name, sizeof name, "bias%d%s", COLUMNS, layout.geglu ? "/geglu" : "");
+        kernel->bias = w2w_packed_weight_get(cpu, op->weight[W2W_BIAS], name,
+                                             n_packed * sizeof(float), pack_bias, &layout, error);
+        if (kernel->bias == NULL)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+void W2W_CPU_SYMBOL(gemm_clear)(W2wGemmKernel *kernel)
+{
+    g_clear_pointer(&kernel->weight, w2w_packed_weight_unref);
+    g_clear_pointer(&kernel->bias, w2w_packed_weight_unref);
+}

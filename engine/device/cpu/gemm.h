@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One matrix product for linear layers and convolutions.
+ *
+ *   out[m][n] = activation(sum over taps t, channels k of rows(m, t)[k] · W[n][t][k] + epilogue)
+ *
+ * A convolution is a product in which every output pixel has one row pointer per tap of the kernel,
+ * into the input itself or into zeros: nothing is copied or padded. A linear layer has one tap.
+ *
+ * Weights are packed into panels of W2W_GEMM_COLUMNS columns, tap by tap, channel by channel. A
+ * tile of 6 rows × 1 panel is summed in registers over the whole depth in the order of memory, so
+ * results do not depend on threads. float16 weights stay float16 where the processor converts them
+ * for free: the same numbers in half of the bytes, and small models are bound by their weights.
+ */
+#pragma once
+
+#include "engine/device/cpu/cpu.h"
+#include "engine/device/cpu/packed_weight.h"
+#include "engine/device/cpu/vector.h"
+
+G_BEGIN_DECLS
+
+#define W2W_GEMM_ROWS    6
+#define W2W_GEMM_COLUMNS (2 * W2W_VECTOR_WIDTH)
+
+/*
+ * Row pointers of output rows first … first + n − 1 (n ≤ W2W_GEMM_ROWS) of `x`:
+ * rows[tap * W2W_GEMM_ROWS + i]. Entries i ≥ n are not looked at.
+ */
+typedef void (*W2wGemmRowsFunc)(const W2wKernel *kernel, const float *x, gint64 first, gint n,
+                                const float **rows);
+
+/* A kernel of its own; ops embed it at their start. */
+typedef struct {
+    W2wKernel parent;
+    W2wGemmRowsFunc rows_func;
+    W2wPackedWeight *weight, *bias; /* bias: padded to whole panels; NULL: none */
+    gboolean half;                  /* panels hold float16 */
+    gint64 n_rows;                  /* M */
+    gint64 rows_per_image;
+    gint n_taps, n_channels; /* depth is their product */
+    gint n_columns;          /* of the output */
+    gint n_panels;
+    gint panels_per_task, row_tiles_per_task, n_panel_tasks, n_row_tasks;
+    gint lora_rank;
+    float lora_scale;
+    W2wActivation activation;
+} W2wGemmKernel;
+
+/*
+ * Fills `kernel` (zeroed, parent.free set by the caller's op through w2w_cpu_gemm_clear) for `op`,
+ * a linear or conv2d: packs weights and bias, cuts the work into tasks. kernel->rows_func is the
+ * caller's to set. W2W_ERROR_MEMORY.
+ */
+gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
+                                   GError **error);
+void W2W_CPU_SYMBOL(gemm_clear)(W2wGemmKernel *kernel);
+
+G_END_DECLS
