@@ -11,7 +11,10 @@ G_BEGIN_DECLS
 
 typedef struct _W2wTextEncoder W2wTextEncoder;
 
-/* `directory`: text_encoder/ of a diffusers folder (config.json and weights). */
+/*
+ * `directory`: text_encoder/ of a diffusers folder (config.json and weights). Everything is
+ * checked here, as in w2w_unet_open().
+ */
 W2wTextEncoder *w2w_text_encoder_open(const char *directory, GError **error);
 void w2w_text_encoder_free(W2wTextEncoder *encoder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wTextEncoder, w2w_text_encoder_free)
@@ -24,7 +27,7 @@ const char *w2w_text_encoder_get_fingerprint(W2wTextEncoder *encoder); /* of its
 /*
  * Inputs: "input_ids" (batch,1,length,1) as floats. Output: "text_embedding"
  * (batch,1,length,width). `inspect`: also "hidden_0" … "hidden_<n>" (before each layer and
- * after the last, without the final norm). Fails on missing or misshapen weights.
+ * after the last, without the final norm). W2W_ERROR_USAGE: a batch out of range.
  */
 W2wGraph *w2w_text_encoder_record(W2wTextEncoder *encoder, gint batch, gboolean inspect,
                                   GError **error);

@@ -12,14 +12,22 @@ G_BEGIN_DECLS
 
 typedef struct _W2wUnet W2wUnet;
 
-/* `directory`: unet/ of a diffusers folder. An unsupported field is W2W_ERROR_UNSUPPORTED naming it. */
+/*
+ * `directory`: unet/ of a diffusers folder (config.json and weights). Everything is checked
+ * here: an unsupported field of the config is W2W_ERROR_UNSUPPORTED naming it; a senseless
+ * one, or weights that do not fit it (missing, misshapen, left over), W2W_ERROR_FORMAT.
+ */
 W2wUnet *w2w_unet_open(const char *directory, GError **error);
 void w2w_unet_free(W2wUnet *unet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wUnet, w2w_unet_free)
 
 gint w2w_unet_get_latent_channels(const W2wUnet *unet);
 gint w2w_unet_get_text_width(const W2wUnet *unet);
-gint w2w_unet_get_sample_size(const W2wUnet *unet); /* latents: the size it was trained at */
+
+/* Latents: height and width it was trained at. 0: the folder does not say. */
+gint w2w_unet_get_sample_size(const W2wUnet *unet);
+
+/* See w2w_weights_get_fingerprint(). */
 const char *w2w_unet_get_fingerprint(W2wUnet *unet);
 
 /* A projection that a LoRA can act on. */
@@ -34,8 +42,12 @@ typedef struct {
  */
 const W2wLoraTarget *w2w_unet_get_lora_targets(const W2wUnet *unet, guint *n_targets);
 
+/* Far beyond what any machine holds; sizes up to here cannot overflow. */
+#define W2W_UNET_MAX_BATCH 1024
+#define W2W_UNET_MAX_SIZE  16384
+
 typedef struct {
-    gint batch, height, width;     /* of the latents */
+    gint batch, height, width; /* of the latents */
     gint text_length;
     const char *const *lora_paths; /* NULL terminated: targets that get LoRA inputs; NULL: none */
     gint lora_rank;
@@ -48,6 +60,7 @@ typedef struct {
  * "text_embedding" (batch,1,length,width), and per LoRA path "<path>.lora_A" (1,1,rank,in)
  * and "<path>.lora_B" (1,1,out,rank). Output: "noise_pred" (batch,H,W,channels).
  * Any size: downsampling rounds up, upsampling takes the skip's size, as diffusers does.
+ * W2W_ERROR_USAGE: a size out of range; W2W_ERROR_MISMATCH: no target of that path.
  */
 W2wGraph *w2w_unet_record(W2wUnet *unet, const W2wUnetRecordOptions *options, GError **error);
 

@@ -4,12 +4,14 @@
  * are asked for.
  *
  * Models ask for every weight while they record their graph. The first one that is missing
- * or has another shape than the config says is remembered, a zero array of the right shape
- * stands in, and w2w_weights_check() reports it: model code stays free of error handling.
+ * or has another shape than the config says is remembered, zeros of the right shape (which
+ * take no memory) stand in, and w2w_weights_check() reports it: model code stays free of
+ * error handling.
  */
 #pragma once
 
 #include "engine/array.h"
+#include "engine/models/config.h"
 
 G_BEGIN_DECLS
 
@@ -26,20 +28,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wWeights, w2w_weights_free)
 /* The file that is read, for messages. */
 const char *w2w_weights_get_path(const W2wWeights *weights);
 
-/* Names of all arrays; NULL terminated, owned by the weights. */
-const char *const *w2w_weights_get_names(const W2wWeights *weights);
-
 /*
  * The float array `name`, which must have this shape (-1 at the end of the numbers:
  * w2w_weights_get (w, "conv_in.weight", 320, 4, 3, 3, -1)). Borrowed. Never NULL.
  */
 W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...);
 
-/* Is there such an array at all? */
-gboolean w2w_weights_has(const W2wWeights *weights, const char *name);
-
-/* FALSE and W2W_ERROR_FORMAT for the first weight that was missing or misshapen so far. */
-gboolean w2w_weights_check(const W2wWeights *weights, GError **error);
+/*
+ * To be called once everything was asked for. FALSE and W2W_ERROR_FORMAT for the first weight
+ * that was missing or misshapen, else for the first array, by name, that nobody asked for and
+ * that is not among `extras` (names, NULL terminated): a file that holds more than its config
+ * says is a model that the config does not describe, and would give other pictures. The
+ * message names the fields of `config` that decide about weights, `fields`, with their values.
+ */
+gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
+                           const char *const *fields, const char *const *extras, GError **error);
 
 /*
  * SHA-256 over names, dtypes, shapes and bytes of all arrays: what an identity file

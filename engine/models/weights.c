@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Weights by name: views into one mapped safetensors file. */
+#include "engine/models/weights.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/formats/safetensors.h"
+
+struct _W2wWeights {
+    W2wSafetensors *file;
+    GHashTable *asked;    /* names that a model asked for */
+    GPtrArray *stand_ins; /* zeros in place of missing weights */
+    GBytes *zero;         /* the one number that all of them show */
+    char *fingerprint;
+    GError *error; /* the first one */
+};
+
+static const char *const file_names[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
+                                         NULL};
+
+/* What the same weights may lie in; read by a version to come, named so that nobody searches. */
+static const char *const other_file_names[] = {
+    "diffusion_pytorch_model.safetensors.index.json",
+    "model.safetensors.index.json",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "pytorch_model.bin",
+    NULL,
+};
+
+static char *find_file(const char *directory, const char *const *names)
+{
+    for (guint i = 0; names[i] != NULL; i++) {
+        g_autofree char *path = g_build_filename(directory, names[i], NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+            return g_steal_pointer(&path);
+    }
+    return NULL;
+}
+
+W2wWeights *w2w_weights_open(const char *directory, GError **error)
+{
+    static const float zero = 0.0f;
+    g_autofree char *path = find_file(directory, file_names);
+    W2wSafetensors *file;
+    W2wWeights *weights;
+
+    if (path == NULL) {
+        g_autofree char *other = find_file(directory, other_file_names);
+
+        if (other != NULL)
+            g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                        "%s is a form of weights that this program cannot read; \"%s\" needs a "
+                        "single %s or %s.",
+                        other, directory, file_names[0], file_names[1]);
+        else
+            g_set_error(error, W2W_ERROR, W2W_ERROR_FILE,
+                        "The folder \"%s\" holds no weights: neither %s nor %s is there.",
+                        directory, file_names[0], file_names[1]);
+        return NULL;
+    }
+    file = w2w_safetensors_open(path, error);
+    if (file == NULL)
+        return NULL;
+    weights = g_new0(W2wWeights, 1);
+    weights->file = file;
+    weights->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    weights->stand_ins = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_array_unref);
+    weights->zero = g_bytes_new_static(&zero, sizeof(zero));
+    return weights;
+}
+
+void w2w_weights_free(W2wWeights *weights)
+{
+    if (weights == NULL)
+        return;
+    w2w_safetensors_free(weights->file);
+    g_hash_table_unref(weights->asked);
+    g_ptr_array_unref(weights->stand_ins);
+    g_bytes_unref(weights->zero);
+    g_free(weights->fingerprint);
+    g_clear_error(&weights->error);
+    g_free(weights);
+}
+
+const char *w2w_weights_get_path(const W2wWeights *weights)
+{
+    return w2w_safetensors_get_name(weights->file);
+}
+
+static W2wArray *stand_in(W2wWeights *weights, guint n_dims, const gint64 *shape)
+{
+    const gint64 stride[W2W_ARRAY_MAX_DIMS] = {0};
+    W2wArray *array = w2w_array_new_view(W2W_DTYPE_F32, n_dims, shape, stride, weights->zero, 0,
+                                         "A weight", NULL);
+
+    /* Cannot fail: configs are limited to sizes whose products fit, and stride 0 stays inside. */
+    g_assert(array != NULL);
+    g_ptr_array_add(weights->stand_ins, array);
+    return array;
+}
+
+static char *shape_to_string(guint n_dims, const gint64 *shape)
+{
+    W2wArray array = {.n_dims = n_dims};
+
+    memcpy(array.shape, shape, n_dims * sizeof(*shape));
+    return w2w_array_shape_to_string(&array);
+}
+
+W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...)
+{
+    W2wArray *array = w2w_safetensors_peek(weights->file, name);
+    gint64 shape[W2W_ARRAY_MAX_DIMS];
+    guint n_dims = 0;
+    va_list sizes;
+    g_autofree char *wanted = NULL;
+
+    va_start(sizes, name);
+    for (gint size = va_arg(sizes, gint); size >= 0; size = va_arg(sizes, gint)) {
+        g_assert(n_dims < W2W_ARRAY_MAX_DIMS);
+        shape[n_dims++] = size;
+    }
+    va_end(sizes);
+
+    g_hash_table_add(weights->asked, g_strdup(name));
+    if (array != NULL && w2w_dtype_is_float(array->dtype) &&
+        w2w_array_has_shape(array, n_dims, shape))
+        return array;
+    wanted = shape_to_string(n_dims, shape);
+    if (weights->error == NULL && array == NULL) {
+        g_set_error(&weights->error, W2W_ERROR, W2W_ERROR_FORMAT,
+                    "%s: there is no \"%s\" of the shape %s.", w2w_weights_get_path(weights), name,
+                    wanted);
+    } else if (weights->error == NULL) {
+        g_autofree char *found = w2w_array_shape_to_string(array);
+
+        g_set_error(&weights->error, W2W_ERROR, W2W_ERROR_FORMAT,
+                    "%s: \"%s\" is %s of the shape %s; floating point numbers of the shape %s "
+                    "were expected.",
+                    w2w_weights_get_path(weights), name, w2w_dtype_name(array->dtype), found,
+                    wanted);
+    }
+    return stand_in(weights, n_dims, shape);
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All names of the file, sorted; the strings are borrowed. */
+static GPtrArray *sorted_names(const W2wWeights *weights)
+{
+    const char *const *keys = w2w_safetensors_get_keys(weights->file);
+    GPtrArray *names = g_ptr_array_new();
+
+    for (guint i = 0; keys[i] != NULL; i++)
+        g_ptr_array_add(names, (gpointer)keys[i]);
+    g_ptr_array_sort(names, compare_names);
+    return names;
+}
+
+gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
+                           const char *const *fields, const char *const *extras, GError **error)
+{
+    g_autoptr(GPtrArray) names = sorted_names(weights);
+    g_autofree char *what = NULL;
+    g_autofree char *values = NULL;
+
+    if (weights->error != NULL)
+        what = g_strdup(weights->error->message);
+    for (guint i = 0; i < names->len && what == NULL; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (!g_hash_table_contains(weights->asked, name) && !g_strv_contains(extras, name))
+            what = g_strdup_printf("%s: the model has no place for \"%s\".",
+                                   w2w_weights_get_path(weights), name);
+    }
+    if (what == NULL)
+        return TRUE;
+    values = w2w_config_describe(config, fields);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT, "%s What it should hold follows from %s: %s.",
+                what, w2w_config_get_path(config), values);
+    return FALSE;
+}
+
+static void hash_u64(GChecksum *checksum, guint64 value)
+{
+    value = GUINT64_TO_LE(value);
+    g_checksum_update(checksum, (const guchar *)&value, sizeof(value));
+}
+
+const char *w2w_weights_get_fingerprint(W2wWeights *weights)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GChecksum) checksum = NULL;
+
+    if (weights->fingerprint != NULL)
+        return weights->fingerprint;
+    names = sorted_names(weights);
+    checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        const W2wArray *array = w2w_safetensors_peek(weights->file, name);
+        const char *dtype = w2w_dtype_name(array->dtype);
+        gsize left = (gsize)array->n_elements * w2w_dtype_size(array->dtype);
+
+        /* With their final zeros, and counts before lists: no two files read the same. */
+        g_checksum_update(checksum, (const guchar *)name, (gssize)strlen(name) + 1);
+        g_checksum_update(checksum, (const guchar *)dtype, (gssize)strlen(dtype) + 1);
+        hash_u64(checksum, array->n_dims);
+        for (guint j = 0; j < array->n_dims; j++)
+            hash_u64(checksum, (guint64)array->shape[j]);
+        /* Arrays of a safetensors file are contiguous. */
+        if (left > 0)
+            g_checksum_update(checksum, array->data, (gssize)left);
+    }
+    weights->fingerprint = g_strdup(g_checksum_get_string(checksum));
+    return weights->fingerprint;
+}
