@@ -14,10 +14,10 @@
 
 G_BEGIN_DECLS
 
-/* One table of prepare functions per instruction set. */
+/* One class per instruction set: they differ in their prepare functions. */
 typedef struct {
     const char *name; /* "AVX2" */
-    W2wPrepareFunc prepare[W2W_N_OPS];
+    W2wDeviceClass klass;
 } W2wCpuInstructionSet;
 
 typedef struct {

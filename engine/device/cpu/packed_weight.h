@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 
 typedef struct _W2wPackedWeight W2wPackedWeight;
 
+/* What a device keeps in `packed_weights`: empty again when the last kernel is gone. */
+GHashTable *w2w_packed_weight_table_new(void);
+
 /* Fills `packed` from `source`. */
 typedef void (*W2wPackFunc)(const W2wArray *source, void *packed, gconstpointer pack_data);
 

@@ -4,7 +4,8 @@
  *
  * GCC's (and clang's) vector extensions: + - * / and comparisons work element by element,
  * a scalar operand is broadcast, and a*b+c becomes one fused instruction where there is one
- * (-ffp-contract=fast). No intrinsics, so the same source serves every processor.
+ * (-ffp-contract=fast). So the same source serves every processor; only the larger and the
+ * smaller of two need a hint where gcc does not find the instruction by itself.
  */
 #pragma once
 
@@ -60,30 +61,61 @@ W2W_INLINE w2w_v w2w_v_select(w2w_vi mask, w2w_v yes, w2w_v no)
     return (w2w_v)((mask & (w2w_vi)yes) | (~mask & (w2w_vi)no));
 }
 
+/* a > b ? a : b and a < b ? a : b, element by element: b where one of the two is not a number. */
 W2W_INLINE w2w_v w2w_v_max(w2w_v a, w2w_v b)
 {
+#if W2W_VECTOR_WIDTH == 8
+    return __builtin_ia32_maxps256(a, b);
+#elif defined(__SSE__)
+    return __builtin_ia32_maxps(a, b);
+#else
     return w2w_v_select(a > b, a, b);
+#endif
 }
 
 W2W_INLINE w2w_v w2w_v_min(w2w_v a, w2w_v b)
 {
+#if W2W_VECTOR_WIDTH == 8
+    return __builtin_ia32_minps256(a, b);
+#elif defined(__SSE__)
+    return __builtin_ia32_minps(a, b);
+#else
     return w2w_v_select(a < b, a, b);
+#endif
 }
+
+/* −|a| */
+W2W_INLINE w2w_v w2w_v_minus_abs(w2w_v a)
+{
+    return (w2w_v)((w2w_vi)a | G_MININT32);
+}
+
+/* Halves are folded onto each other: the order of additions is that of a tree. */
+#if W2W_VECTOR_WIDTH == 8
+#define W2W_V_FOLD_4(v) __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3)
+#define W2W_V_FOLD_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5)
+#define W2W_V_FOLD_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define W2W_V_FOLD_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1)
+#define W2W_V_FOLD_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2)
+#endif
 
 W2W_INLINE float w2w_v_sum(w2w_v value)
 {
-    float sum = 0.0f;
-
-    for (int i = 0; i < W2W_VECTOR_WIDTH; i++)
-        sum += value[i];
-    return sum;
+#if W2W_VECTOR_WIDTH == 8
+    value += W2W_V_FOLD_4(value);
+#endif
+    value += W2W_V_FOLD_2(value);
+    value += W2W_V_FOLD_1(value);
+    return value[0];
 }
 
 W2W_INLINE float w2w_v_largest(w2w_v value)
 {
-    float largest = value[0];
-
-    for (int i = 1; i < W2W_VECTOR_WIDTH; i++)
-        largest = MAX(largest, value[i]);
-    return largest;
+#if W2W_VECTOR_WIDTH == 8
+    value = w2w_v_max(value, W2W_V_FOLD_4(value));
+#endif
+    value = w2w_v_max(value, W2W_V_FOLD_2(value));
+    value = w2w_v_max(value, W2W_V_FOLD_1(value));
+    return value[0];
 }

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The cpu device: the host's memory, a thread pool, and the widest instruction set that
+ * this processor has. W2W_CPU_INSTRUCTION_SET in the environment names another one of
+ * those built in, so that tests reach them all on one machine.
+ */
+#include "engine/device/cpu/cpu.h"
+
+#include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "engine/device/cpu/packed_weight.h"
+#include "engine/error.h"
+#include "engine/memory.h"
+
+static void *cpu_alloc(W2wDevice *device, gsize n_bytes, const char *what, GError **error)
+{
+    return w2w_aligned_alloc(n_bytes, 1, what, error);
+}
+
+static void cpu_free(W2wDevice *device, void *memory)
+{
+    w2w_aligned_free(memory);
+}
+
+static void cpu_copy(W2wDevice *device, void *destination, const void *source, gsize n_bytes)
+{
+    if (n_bytes > 0)
+        memcpy(destination, source, n_bytes);
+}
+
+static void cpu_destroy(W2wDevice *device)
+{
+    W2wCpuDevice *cpu = (W2wCpuDevice *)device;
+
+    w2w_thread_pool_free(cpu->pool);
+    g_hash_table_unref(cpu->packed_weights);
+    g_free(cpu);
+}
+
+#define INSTRUCTION_SET(set_name, suffix)                                                          \
+    {                                                                                              \
+        .name = set_name,                                                                          \
+        .klass = {                                                                                 \
+            .name = "cpu",                                                                         \
+            .alloc = cpu_alloc,                                                                    \
+            .free = cpu_free,                                                                      \
+            .upload = cpu_copy,                                                                    \
+            .download = cpu_copy,                                                                  \
+            .destroy = cpu_destroy,                                                                \
+            .prepare =                                                                             \
+                {                                                                                  \
+                    [W2W_OP_CONV2D] = w2w_cpu_prepare_conv2d_##suffix,                             \
+                    [W2W_OP_LINEAR] = w2w_cpu_prepare_linear_##suffix,                             \
+                    [W2W_OP_GROUP_NORM] = w2w_cpu_prepare_group_norm_##suffix,                     \
+                    [W2W_OP_LAYER_NORM] = w2w_cpu_prepare_layer_norm_##suffix,                     \
+                    [W2W_OP_ATTENTION] = w2w_cpu_prepare_attention_##suffix,                       \
+                    [W2W_OP_GEGLU] = w2w_cpu_prepare_geglu_##suffix,                               \
+                    [W2W_OP_ACTIVATION] = w2w_cpu_prepare_activation_##suffix,                     \
+                    [W2W_OP_ADD] = w2w_cpu_prepare_add_##suffix,                                   \
+                    [W2W_OP_CONCAT] = w2w_cpu_prepare_concat_##suffix,                             \
+                    [W2W_OP_UPSAMPLE] = w2w_cpu_prepare_upsample_##suffix,                         \
+                    [W2W_OP_TOKEN_EMBEDDING] = w2w_cpu_prepare_token_embedding_##suffix,           \
+                    [W2W_OP_TIMESTEP_EMBEDDING] = w2w_cpu_prepare_timestep_embedding_##suffix,     \
+                },                                                                                 \
+        },                                                                                         \
+    }
+
+/* Best first; the last one runs everywhere. */
+static const W2wCpuInstructionSet instruction_sets[] = {
+#if defined(__x86_64__)
+    INSTRUCTION_SET("AVX2", avx2),
+#endif
+    INSTRUCTION_SET("baseline", baseline),
+};
+
+#if defined(__x86_64__)
+/* Not every compiler knows the name "f16c" in __builtin_cpu_supports(). */
+static gboolean processor_has_f16c(void)
+{
+    guint a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+#endif
+
+static gboolean processor_has(const W2wCpuInstructionSet *set)
+{
+#if defined(__x86_64__)
+    if (g_str_equal(set->name, "AVX2"))
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               processor_has_f16c();
+#endif
+    return TRUE;
+}
+
+static const W2wCpuInstructionSet *choose_instruction_set(GError **error)
+{
+    const char *wanted = g_getenv("W2W_CPU_INSTRUCTION_SET");
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    if (wanted != NULL && *wanted == '\0')
+        wanted = NULL;
+    for (guint i = 0; i < G_N_ELEMENTS(instruction_sets); i++) {
+        const W2wCpuInstructionSet *set = &instruction_sets[i];
+
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", set->name);
+        if (wanted != NULL && g_ascii_strcasecmp(wanted, set->name) != 0)
+            continue;
+        if (processor_has(set))
+            return set;
+        if (wanted != NULL) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                        "W2W_CPU_INSTRUCTION_SET asks for %s, which this processor does not have.",
+                        set->name);
+            return NULL;
+        }
+    }
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "W2W_CPU_INSTRUCTION_SET is \"%s\"; this program has: %s.", wanted, names->str);
+    return NULL;
+}
+
+W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error)
+{
+    const W2wCpuInstructionSet *set = choose_instruction_set(error);
+    W2wCpuDevice *device;
+
+    if (set == NULL)
+        return NULL;
+    device = g_new0(W2wCpuDevice, 1);
+    device->parent.klass = &set->klass;
+    device->instruction_set = set;
+    device->pool = w2w_thread_pool_new(options->n_threads);
+    device->packed_weights = w2w_packed_weight_table_new();
+    return &device->parent;
+}
+
+char *w2w_cpu_device_describe(const W2wDevice *device)
+{
+    const W2wCpuDevice *cpu = (const W2wCpuDevice *)device;
+    const guint n_threads = w2w_thread_pool_get_n_threads(cpu->pool);
+
+    return g_strdup_printf("cpu: %u thread%s, %s", n_threads, n_threads == 1 ? "" : "s",
+                           cpu->instruction_set->name);
+}

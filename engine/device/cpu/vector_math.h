@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * exp, sigmoid and the activations of vectors of floats, without tables or branches.
+ *
+ * The coefficients are our own: least squares at 150 Chebyshev points in 50 digits (mpmath),
+ * repeated with each point's weight multiplied by its error until all errors are alike, which
+ * leads to the minimax fit (Lawson's algorithm); for the quotient, each round also divides by
+ * the last round's denominator to make the problem linear. Errors are as measured over
+ * all floats of the range, rounding included.
+ */
+#pragma once
+
+#include "engine/device/cpu/vector.h"
+
+/*
+ * exp(x) to 1 ulp for x in [−87.3, 88.3]; 0 below, infinity above; NaN stays NaN.
+ * x = n ln 2 + r, |r| ≤ ln 2 / 2; exp(r) = 1 + r + r² P(r), where P minimises the relative
+ * error (3e-9) on that interval.
+ */
+W2W_INLINE w2w_v w2w_v_exp(w2w_v x)
+{
+    /* 1.5 · 2^23: adding it rounds to a whole number, whose bits are then the lowest ones. */
+    const float magic = 0x1.8p23f;
+    const w2w_v bounded = w2w_v_min(w2w_v_set(88.7f), x); /* in this order, which keeps NaN */
+    const w2w_v shifted = bounded * 0x1.715476p+0f + magic;
+    const w2w_v n = shifted - magic;
+    /* ln 2 in two parts: n times the first is exact. */
+    const w2w_v r = bounded - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
+    const w2w_v p =
+        (((0.00138146110f * r + 0.00836871004f) * r + 0.0416683874f) * r + 0.166665207f) * r +
+        0.499999935f;
+    const w2w_v power_of_two = (w2w_v)(((w2w_vi)shifted << 23) + (127 << 23));
+    const w2w_v result = (p * (r * r) + r + 1.0f) * power_of_two;
+
+    return w2w_v_select(x < -87.3f, w2w_v_set(0.0f), result);
+}
+
+/* 1 / (1 + exp(−x)), from exp(−|x|), which cannot overflow. */
+W2W_INLINE w2w_v w2w_v_sigmoid(w2w_v x)
+{
+    const w2w_v e = w2w_v_exp(w2w_v_minus_abs(x));
+
+    return w2w_v_select(x < 0.0f, e, w2w_v_set(1.0f)) / (e + 1.0f);
+}
+
+W2W_INLINE w2w_v w2w_v_silu(w2w_v x)
+{
+    return x * w2w_v_sigmoid(x);
+}
+
+W2W_INLINE w2w_v w2w_v_quick_gelu(w2w_v x)
+{
+    return x * w2w_v_sigmoid(x * 1.702f);
+}
+
+/*
+ * x Φ(x), Φ the normal distribution's cumulative function, within 1e-7 · max(|x|, 1).
+ * Φ(x) = 1/2 + x P(x²) / Q(x²) on |x| ≤ 5.6, where P/Q minimises the absolute error (9e-9);
+ * beyond, Φ is 0 or 1 to that precision.
+ */
+W2W_INLINE w2w_v w2w_v_gelu(w2w_v x)
+{
+    const w2w_v bounded = w2w_v_max(w2w_v_set(-5.6f), w2w_v_min(w2w_v_set(5.6f), x));
+    const w2w_v u = bounded * bounded;
+    const w2w_v p =
+        ((((2.21449931e-08f * u + 6.35560606e-06f) * u + 0.000173801923f) * u + 0.00470696091f) *
+             u +
+         0.0343719689f) *
+            u +
+        0.398942222f;
+    const w2w_v q =
+        ((((1.18013314e-06f * u + 7.50830755e-05f) * u + 0.00191270755f) * u + 0.0289376021f) * u +
+         0.252823468f) *
+            u +
+        1.0f;
+    const w2w_v phi = bounded * p / q + 0.5f;
+
+    return x * w2w_v_select(x < -5.6f, w2w_v_set(0.0f), phi);
+}
