@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * edit: an identity changed along directions and components, and its picture with the seed of
+ * the picture before, so that the two differ by the edit alone.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/formats/json_writer.h"
+#include "engine/job/job.h"
+#include "engine/job/nearest_name.h"
+#include "engine/job/recipe.h"
+#include "engine/job/rendering.h"
+#include "engine/memory.h"
+#include "engine/w2w/edit.h"
+
+static const char *const metric_labels[] = {N_("As the population varies"),
+                                            N_("Euclidean, as in the paper"), NULL};
+
+static const W2wParameter parameters[] = {
+    {
+        .name = "identity",
+        .type = W2W_PARAMETER_IDENTITY,
+        .flags = W2W_PARAMETER_REQUIRED,
+        .label = N_("_Identity"),
+        .blurb = N_("The identity to change."),
+    },
+    {
+        .name = "edits",
+        .type = W2W_PARAMETER_EDITS,
+        .label = N_("_Edits"),
+        .blurb = N_("What to change, as one text: Young=-0.8;Wavy_Hair=0.5;#3=1.5;"
+                    "protect=Male,Chubby (#3 is the third component)."),
+    },
+    {
+        .name = "metric",
+        .type = W2W_PARAMETER_CHOICE,
+        .string = "population",
+        .choices = w2w_metric_names,
+        .choice_labels = metric_labels,
+        .label = N_("_Metric"),
+        .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
+                    "the paper."),
+    },
+    {
+        .name = "seed",
+        .type = W2W_PARAMETER_SEED,
+        .minimum = -1,
+        .maximum = W2W_SEED_MAX,
+        .number = -1,
+        .label = N_("See_d"),
+        .blurb = N_("Number that decides the composition; −1: that of the identity's own picture, "
+                    "random where there is none."),
+    },
+    W2W_RENDERING_PARAMETERS,
+};
+
+/* What the run needs, and what can be wrong without a model. */
+typedef struct {
+    W2wSpace *space; /* the world's */
+    W2wIdentity *before, *after;
+    W2wEdits *edits;
+    W2wRenderOptions options; /* of the identity after the edit */
+} Edit;
+
+static void edit_clear(Edit *edit)
+{
+    g_clear_pointer(&edit->before, w2w_identity_free);
+    g_clear_pointer(&edit->after, w2w_identity_free);
+    g_clear_pointer(&edit->edits, w2w_edits_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Edit, edit_clear)
+
+static gboolean check_name(W2wSpace *space, const char *name, GError **error)
+{
+    const char *const *attributes = w2w_space_get_attributes(space);
+    const char *nearest;
+
+    if (g_strv_contains(attributes, name))
+        return TRUE;
+    nearest = w2w_nearest_name(name, attributes);
+    if (nearest != NULL)
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "There is no direction “%s”; did you mean “%s”?", name, nearest);
+    else
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "There is no direction “%s” among the space's %u.", name,
+                    g_strv_length((char **)attributes));
+    return FALSE;
+}
+
+static gboolean check_names(W2wSpace *space, const W2wEdits *edits, GError **error)
+{
+    for (guint i = 0; i < edits->directions->len; i++)
+        if (!check_name(space, g_array_index(edits->directions, W2wDirectionSetting, i).name,
+                        error))
+            return FALSE;
+    for (guint i = 0; i < edits->protect->len; i++)
+        if (!check_name(space, g_ptr_array_index(edits->protect, i), error))
+            return FALSE;
+    return TRUE;
+}
+
+/* before + delta, in as many numbers as either has. */
+static W2wIdentity *change_identity(Edit *edit, W2wMetric metric, GError **error)
+{
+    const guint n_components = w2w_space_get_n_components(edit->space);
+    const guint n_before = edit->before->n_coefficients;
+    const guint n_after = MAX(n_before, w2w_space_get_n_with_statistics(edit->space));
+    g_autoptr(W2wIdentity) after = NULL;
+    W2W_AUTO_ALIGNED double *delta =
+        w2w_aligned_alloc0(n_components, sizeof *delta, "the change of an identity", error);
+
+    if (delta == NULL || !w2w_edits_get_change(edit->edits, edit->space, metric, delta, error))
+        return NULL;
+    after = w2w_identity_new(n_after, error);
+    if (after == NULL)
+        return NULL;
+    for (guint i = 0; i < n_after; i++)
+        after->coefficients[i] =
+            (float)((i < n_before ? edit->before->coefficients[i] : 0.0) + delta[i]);
+    after->space_fingerprint = g_strdup(w2w_space_get_fingerprint(edit->space));
+    return g_steal_pointer(&after);
+}
+
+static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, GError **error)
+{
+    if (!w2w_values_check_required(values, error))
+        return FALSE;
+    edit->before = w2w_rendering_get_identity(world, values, error);
+    if (edit->before == NULL)
+        return FALSE;
+    edit->space = w2w_world_get_space(world);
+    edit->edits = w2w_edits_parse(w2w_values_get_string(values, "edits"), error);
+    if (edit->edits == NULL || !check_names(edit->space, edit->edits, error))
+        return FALSE;
+    edit->after = change_identity(edit, w2w_values_get_choice(values, "metric"), error);
+    return edit->after != NULL && w2w_rendering_get_options(values, w2w_world_get_card(world),
+                                                            edit->after, &edit->options, error);
+}
+
+static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
+{
+    g_auto(Edit) edit = {0};
+
+    return edit_init(&edit, world, values, error);
+}
+
+/* "Wavy hair" where the card knows it, else "Wavy_Hair". */
+static const char *label_of(const W2wWorldCard *card, const char *attribute)
+{
+    for (guint i = 0; card->directions != NULL && i < card->directions->len; i++) {
+        const W2wDirectionCard *direction = g_ptr_array_index(card->directions, i);
+
+        if (strcmp(direction->name, attribute) == 0)
+            return direction->label != NULL ? direction->label : attribute;
+    }
+    return attribute;
+}
+
+/* "−0.8", "+1": for people, with the minus sign of print. */
+static void append_setting(GString *text, const char *label, double setting)
+{
+    g_autofree char *digits = w2w_json_format_double(fabs(setting));
+
+    g_string_append_printf(text, "%s%s %s%s", text->len > 0 ? ", " : "", label,
+                           setting < 0.0 ? "−" : "+", digits);
+}
+
+static char *name_result(const Edit *edit, const W2wWorldCard *card, JsonObject *earlier)
+{
+    g_autofree char *before = w2w_recipe_get_name(earlier);
+    g_autoptr(GString) settings = g_string_new(NULL);
+
+    for (guint i = 0; i < edit->edits->directions->len; i++) {
+        const W2wDirectionSetting *direction =
+            &g_array_index(edit->edits->directions, W2wDirectionSetting, i);
+
+        append_setting(settings, label_of(card, direction->name), direction->setting);
+    }
+    for (guint i = 0; i < edit->edits->components->len; i++) {
+        const W2wComponentSetting *component =
+            &g_array_index(edit->edits->components, W2wComponentSetting, i);
+        g_autofree char *label = g_strdup_printf("#%u", component->component + 1);
+
+        append_setting(settings, label, component->setting);
+    }
+    if (settings->len == 0)
+        return g_strdup(before);
+    return g_strconcat(before, strstr(before, ": ") != NULL ? ", " : ": ", settings->str, NULL);
+}
+
+/* What the user should know about the identity itself. */
+static gboolean warn(const Edit *edit, W2wPipeline *pipeline, char **message, GError **error)
+{
+    const W2wWorldCard *card = w2w_world_get_card(w2w_pipeline_get_world(pipeline));
+    const char *const *attributes = w2w_space_get_attributes(edit->space);
+    g_autofree W2wAttributeShift *shifts = NULL;
+    g_autoptr(GString) outside = g_string_new(NULL);
+
+    if (edit->edits->directions->len == 0 && edit->edits->components->len == 0)
+        w2w_message_append(message,
+                           "No direction or component was set, so the identity is unchanged.");
+    if (attributes[0] == NULL)
+        return TRUE;
+    shifts =
+        w2w_edits_get_shifts(edit->space, edit->before->coefficients, edit->before->n_coefficients,
+                             edit->after->coefficients, edit->after->n_coefficients, error);
+    if (shifts == NULL)
+        return FALSE;
+    for (guint i = 0; attributes[i] != NULL; i++)
+        if (shifts[i].outside && fabs(shifts[i].after) > fabs(shifts[i].before)) {
+            g_autofree char *position = g_strdup_printf("%.2f", fabs(shifts[i].after));
+
+            g_string_append_printf(outside, "%s%s (%s%s)", outside->len > 0 ? ", " : "",
+                                   label_of(card, attributes[i]), shifts[i].after < 0.0 ? "−" : "+",
+                                   position);
+        }
+    if (outside->len > 0)
+        w2w_message_append(message,
+                           "Further than any of the %" G_GINT64_FORMAT
+                           " people, where pictures may break: %s.",
+                           w2w_space_get_n_people(edit->space), outside->str);
+    return TRUE;
+}
+
+static void describe(const Edit *edit, const W2wValues *values, JsonObject *recipe)
+{
+    g_autofree char *edits = w2w_edits_to_string(edit->edits);
+
+    json_object_set_string_member(recipe, "edits", edits);
+    json_object_set_string_member(recipe, "metric",
+                                  w2w_metric_names[w2w_values_get_choice(values, "metric")]);
+    w2w_rendering_describe(&edit->options, recipe);
+}
+
+static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
+                    gpointer user_data, const W2wProgress *progress, GError **error)
+{
+    W2wWorld *world = w2w_pipeline_get_world(pipeline);
+    g_auto(Edit) edit = {0};
+    g_autoptr(JsonObject) earlier = NULL;
+    g_autoptr(JsonObject) recipe = NULL;
+    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
+
+    if (!edit_init(&edit, world, values, error) || !warn(&edit, pipeline, &result->message, error))
+        return FALSE;
+    earlier = w2w_recipe_of_identity(edit.before);
+    result->seed = edit.options.seed = w2w_rendering_get_seed(values, earlier);
+    result->picture = w2w_pipeline_render(pipeline, &edit.options, progress, error);
+    if (result->picture == NULL)
+        return FALSE;
+    w2w_rendering_warn(pipeline, &edit.options, &result->message);
+
+    result->name = name_result(&edit, w2w_world_get_card(world), earlier);
+    recipe = w2w_recipe_new(w2w_edit_job.name, pipeline, result->seed, earlier);
+    json_object_set_string_member(recipe, "name", result->name);
+    describe(&edit, values, recipe);
+    result->recipe = w2w_json_write_object(recipe);
+    edit.after->recipe = g_strdup(result->recipe);
+    edit.after->model_fingerprint = g_strdup(w2w_pipeline_get_model_fingerprint(pipeline));
+    result->identity = w2w_identity_to_bytes(edit.after, error);
+    if (result->identity == NULL)
+        return FALSE;
+    on_result(g_steal_pointer(&result), user_data);
+    return TRUE;
+}
+
+const W2wJob w2w_edit_job = {
+    .name = "edit",
+    .label = N_("_Edit Identity…"),
+    .blurb = N_("Change an identity along directions and components."),
+    .help = N_("Changes an identity along named directions, whose settings are in units of how far "
+               "the people of the space reach (1: to the far end from the average), and along "
+               "components, in standard deviations. Directions under protection keep "
+               "their place. All settings are taken together, in no order. The result is a new "
+               "identity and its picture."),
+    .parameters = parameters,
+    .n_parameters = G_N_ELEMENTS(parameters),
+    .check = check,
+    .run = run,
+};
