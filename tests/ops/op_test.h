@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One test body, every device.
+ *
+ * A W2wOpCase is an op with the numbers that it runs on. It is prepared and run on a device
+ * between guard bytes, with poisoned output and scratch memory, twice; the results are compared
+ * with PyTorch's (golden) or with the reference device's (any shape that one can think of).
+ *
+ * How near is near enough to the reference: a float32 sum of n terms, in whatever order, is
+ * off by about 2⁻²⁴ times the sum of the terms' magnitudes, and independent of n when the
+ * errors are: √n roundings of partial sums that are √n large. Each op therefore says, per
+ * element of its output, the magnitude M that was accumulated for it; the errors in units of
+ * 2⁻²⁴ M must have a root mean square below W2W_OP_RMS and none may exceed W2W_OP_MAX. An op
+ * that only copies or rounds once accumulates nothing: M is 0 and it must be exact.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "engine/device/device.h"
+#include "tests/golden_files.h"
+
+G_BEGIN_DECLS
+
+#define W2W_OP_RMS 1.0
+#define W2W_OP_MAX 8.0
+
+typedef struct {
+    char *name;
+    W2wOp op;               /* owns references on its weights */
+    float *in[W2W_N_SLOTS]; /* owned; NULL where absent */
+} W2wOpCase;
+
+/* `name` for messages. op.out is set by hand. */
+W2wOpCase *w2w_op_case_new(W2wOpKind kind, const char *name);
+void w2w_op_case_free(W2wOpCase *test);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wOpCase, w2w_op_case_free)
+
+/* Takes over `values`. */
+void w2w_op_case_take_input(W2wOpCase *test, gint slot, W2wShape shape, float *values);
+
+/* Normally distributed. */
+void w2w_op_case_random_input(W2wOpCase *test, gint slot, W2wShape shape, GRand *random,
+                              double mean, double deviation);
+float *w2w_random_normal(GRand *random, gint64 n, double mean, double deviation);
+
+/* The same as an array of any float type. Its data starts at an odd address, as in a file. */
+W2wArray *w2w_random_array(GRand *random, W2wDType dtype, guint n_dims, const gint64 *shape,
+                           double mean, double deviation);
+
+/* The same numbers, stored transposed: a view that is not contiguous. */
+W2wArray *w2w_array_new_transposed_view(const W2wArray *matrix);
+
+/* The output on one device (caller frees); fails the test on anything written elsewhere. */
+float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device);
+
+/*
+ * Fills `magnitude` (one per element of the output). `expected` is the reference's output. NULL
+ * instead of such a function: exact.
+ */
+typedef void (*W2wOpMagnitudeFunc)(const W2wOpCase *test, const float *expected, double *magnitude);
+
+/* Every device against the reference. With W2W_OP_BENCH=1 also measures each. */
+void w2w_op_case_check(const W2wOpCase *test, W2wOpMagnitudeFunc magnitude);
+
+/* What conv2d and linear accumulate: their sums of absolute values, carried through activations. */
+void w2w_op_magnitude_of_sums(const W2wOpCase *test, const float *expected, double *magnitude);
+
+/* Bound of |f(x)|, and of what a rounding of f's factors costs, for all of the activations. */
+double w2w_op_magnitude_of_activation(double x);
+
+/* --- golden --- */
+
+typedef enum {
+    W2W_GOLDEN_ROWS, /* (…, C): rows of channels */
+    W2W_GOLDEN_NCHW,
+    W2W_GOLDEN_HEADS, /* (N, heads, tokens, head width) */
+} W2wGoldenLayout;
+
+typedef struct {
+    W2wGolden *golden;
+    const char *name;   /* "conv3x3_stride2" */
+    JsonObject *params; /* of params.json; an empty object where there are none */
+} W2wOpGolden;
+
+/* An array of the entry ("in0") for a kernel: its shape, its numbers channels last. */
+float *w2w_op_golden_get(const W2wOpGolden *entry, const char *suffix, W2wGoldenLayout layout,
+                         W2wShape *shape);
+/* … and as it is, for a weight; NULL where there is none. Borrowed. */
+W2wArray *w2w_op_golden_peek(const W2wOpGolden *entry, const char *suffix);
+
+/* Fills the op and its inputs; op.out is already the shape of the entry's output. */
+typedef void (*W2wOpGoldenFunc)(const W2wOpGolden *entry, W2wOpCase *test);
+
+/* All entries of ops.safetensors whose name starts with `prefix`, on every device. */
+void w2w_op_golden_check(W2wOpKind kind, const char *prefix, W2wGoldenLayout out_layout,
+                         W2wOpGoldenFunc build);
+
+/* Devices to test: calls `func` with each, labelled "cpu, 3 threads". */
+void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, gpointer data),
+                             gpointer data);
+
+/* The tests of one stem: test_<stem>.c. */
+void w2w_add_tests_activation(void);
+void w2w_add_tests_add(void);
+void w2w_add_tests_attention(void);
+void w2w_add_tests_concat(void);
+void w2w_add_tests_conv2d(void);
+void w2w_add_tests_geglu(void);
+void w2w_add_tests_group_norm(void);
+void w2w_add_tests_layer_norm(void);
+void w2w_add_tests_linear(void);
+void w2w_add_tests_timestep_embedding(void);
+void w2w_add_tests_token_embedding(void);
+void w2w_add_tests_upsample(void);
+
+G_END_DECLS

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * All ops on all devices: /golden against PyTorch, /ops against the reference device.
+ * W2W_OP_BENCH=1 also prints what each case of /ops takes.
+ */
+#include "tests/ops/op_test.h"
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+    w2w_add_tests_activation();
+    w2w_add_tests_add();
+    w2w_add_tests_attention();
+    w2w_add_tests_concat();
+    w2w_add_tests_conv2d();
+    w2w_add_tests_geglu();
+    w2w_add_tests_group_norm();
+    w2w_add_tests_layer_norm();
+    w2w_add_tests_linear();
+    w2w_add_tests_timestep_embedding();
+    w2w_add_tests_token_embedding();
+    w2w_add_tests_upsample();
+    return g_test_run();
+}
