@@ -175,9 +175,9 @@ static W2wGraph *record(W2wUnet *unet, const W2wUnetRecordOptions *options, GHas
         (W2wShape){options->batch, options->height, options->width, config->n_channels});
     W2wTensor *timesteps = w2w_graph_input(graph, "timesteps", (W2wShape){options->batch, 1, 1, 1});
 
-    recording.text =
-        w2w_graph_input(graph, "text_embedding",
-                        (W2wShape){options->batch, 1, options->text_length, config->text_width});
+    recording.text = w2w_graph_kept_input(
+        graph, "text_embedding",
+        (W2wShape){options->batch, 1, options->text_length, config->text_width});
     recording.time = record_time(&recording, timesteps);
     h = w2w_layer_conv2d(recorder, h, "", "conv_in", n_channels, &conv_in);
     w2w_layer_inspect(recorder, h, "conv_in");
