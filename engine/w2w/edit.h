@@ -15,8 +15,10 @@
 G_BEGIN_DECLS
 
 typedef enum {
-    W2W_METRIC_POPULATION, /* delta = S Q (Qᵀ S Q)⁻¹ t: the smallest change as the population varies */
-    W2W_METRIC_EUCLIDEAN,  /* setting · reach · unit direction, debiased against the protected ones */
+    W2W_METRIC_POPULATION, /* delta = S Q (Qᵀ S Q)⁻¹ t: the smallest change as the population varies
+                            */
+    W2W_METRIC_EUCLIDEAN, /* setting · reach · unit direction, debiased against the protected ones
+                           */
 } W2wMetric;
 extern const char *const w2w_metric_names[]; /* "population", "euclidean"; NULL terminated */
 
@@ -40,7 +42,11 @@ W2wEdits *w2w_edits_new(void);
 void w2w_edits_free(W2wEdits *edits);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wEdits, w2w_edits_free)
 
-/* One part each; a direction or component set twice is W2W_ERROR_USAGE. "NAME=VALUE" and "N=VALUE". */
+/*
+ * One part each, "NAME=VALUE" and "N=VALUE"; a direction or component set twice is W2W_ERROR_USAGE.
+ * Names are UTF-8 without ';', ',' and control characters, and do not begin with '#'. A name
+ * may be protected twice.
+ */
 gboolean w2w_edits_add_direction(W2wEdits *edits, const char *assignment, GError **error);
 gboolean w2w_edits_add_component(W2wEdits *edits, const char *assignment, GError **error);
 void w2w_edits_add_protected(W2wEdits *edits, const char *name);
@@ -50,9 +56,18 @@ W2wEdits *w2w_edits_parse(const char *text, GError **error);
 char *w2w_edits_to_string(const W2wEdits *edits);
 
 /*
- * delta (n_components numbers) that the edits ask for. An edit without settings, and every
- * setting of 0, gives exactly 0. W2W_ERROR_USAGE names unknown attributes and components
- * without statistics.
+ * delta (n_components numbers) that the edits ask for. A setting of 0 is as good as none: it
+ * changes no bit, and an edit without settings gives exactly 0.
+ *
+ * Population: Q holds the directions of attributes that are set (t = setting · half range) or
+ * protected (t = 0), and for a component that is set its own axis (t = setting · deviation).
+ * So all settings hold at once: each attribute's score moves by just what was asked, each
+ * component too, and the protected ones not at all.
+ * Euclidean: settings add up, each along its unit direction, or the component's axis, debiased
+ * against the protected ones.
+ *
+ * W2W_ERROR_USAGE names unknown attributes, components without statistics, attributes both set
+ * and protected, and those that depend on others so that no change can satisfy all.
  */
 gboolean w2w_edits_get_change(const W2wEdits *edits, W2wSpace *space, W2wMetric metric,
                               double *delta, GError **error);

@@ -8,7 +8,8 @@
  * Components beyond the dataset's (P, "with statistics") have no population: they are never
  * sampled and take no part in directions. Files are upstream's (mean.pt, std.pt, V.pt,
  * proj_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json); all but the first
- * three may be missing, and what still works works. V is mapped and read in order, never copied whole.
+ * three may be missing, and what still works works. V is mapped and read in order, never copied
+ * whole.
  */
 #pragma once
 
@@ -18,17 +19,32 @@ G_BEGIN_DECLS
 
 typedef struct _W2wSpace W2wSpace;
 
+/*
+ * W2W_ERROR_FILE (missing), _FORMAT, _UNSUPPORTED (rank above 1 …), _MISMATCH where files
+ * contradict each other (it names both). mean, std and proj are read and must be finite; V is only
+ * mapped, and what it gives is checked where it is used.
+ */
 W2wSpace *w2w_space_open(const char *directory, GError **error);
 void w2w_space_free(W2wSpace *space);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wSpace, w2w_space_free)
 
-gint64 w2w_space_get_n_weights(const W2wSpace *space);          /* n */
-guint w2w_space_get_n_components(const W2wSpace *space);        /* k: columns of V */
-guint w2w_space_get_n_with_statistics(const W2wSpace *space);   /* columns of proj; 0 without it */
-gint64 w2w_space_get_n_people(const W2wSpace *space);           /* rows of proj; 0 without it */
-float w2w_space_get_lora_scale(const W2wSpace *space);          /* alpha / rank; upstream's 27 without adapter_config.json */
+gint64 w2w_space_get_n_weights(const W2wSpace *space);        /* n */
+guint w2w_space_get_n_components(const W2wSpace *space);      /* k: columns of V */
+guint w2w_space_get_n_with_statistics(const W2wSpace *space); /* columns of proj; 0 without it */
+gint64 w2w_space_get_n_people(const W2wSpace *space);         /* rows of proj; 0 without it */
+float w2w_space_get_lora_scale(
+    const W2wSpace *space); /* alpha / rank; upstream's 27 without adapter_config.json */
 
-/* SHA-256 over keys, mean, std, V and proj (hex, owned): what identity files name. */
+/* As it was opened; owned. */
+const char *w2w_space_get_directory(const W2wSpace *space);
+
+/*
+ * What identity files name: SHA-256 (hex, owned) over what gives coefficients their meaning, which
+ * is n, k, the LoRA scale, mean, std and V, of which only the first and the middle row are read: it
+ * may have 4 GB, and mean and std alone tell two datasets apart. Files that may be missing
+ * (proj, labels, keys) have no part in it. As doubles, little endian, so that dtype and layout do
+ * not matter.
+ */
 const char *w2w_space_get_fingerprint(W2wSpace *space);
 
 /* One LoRA factor inside of the flat vector. */
@@ -40,8 +56,9 @@ typedef struct {
 const W2wSpaceKey *w2w_space_get_keys(const W2wSpace *space, guint *n_keys);
 
 /*
- * Without weight_dimensions.pt the keys come from the model: targets to_q and to_v of all
- * attentions in sorted order with their widths. FALSE, W2W_ERROR_MISMATCH when they do not add up to n.
+ * Without weight_dimensions.pt there are no keys until the model gives them: targets to_q and to_v
+ * of all attentions in sorted order with their widths (paths are copied, offsets computed). FALSE,
+ * W2W_ERROR_MISMATCH when they do not add up to n.
  */
 gboolean w2w_space_set_keys(W2wSpace *space, const W2wSpaceKey *keys, guint n_keys, GError **error);
 
@@ -49,24 +66,34 @@ gboolean w2w_space_set_keys(W2wSpace *space, const W2wSpaceKey *keys, guint n_ke
 const double *w2w_space_get_coefficient_mean(const W2wSpace *space);
 const double *w2w_space_get_coefficient_std(const W2wSpace *space);
 
-/* The people's coefficients (n_people, n_with_statistics), or NULL. Borrowed. */
+/* The people's coefficients (n_people, n_with_statistics), or NULL. Borrowed; any strides. */
 W2wArray *w2w_space_get_projections(const W2wSpace *space);
 
-/* Label columns of identity_df.pt that hold ±1, in the file's order; NULL terminated. */
+/*
+ * Label columns of identity_df.pt that hold 1 and −1 (both, and nothing else), in the file's order;
+ * NULL terminated. None without proj_1000pc.pt: they need the people's coefficients.
+ */
 const char *const *w2w_space_get_attributes(const W2wSpace *space);
 
-/* theta (n) of coefficients (n_coefficients ≤ n_components; the rest counts as 0). */
-gboolean w2w_space_unproject(const W2wSpace *space, const float *coefficients,
-                             guint n_coefficients, float *theta, GError **error);
+/* The people's labels of one attribute: n_people numbers, 1 or −1; owned. W2W_ERROR_USAGE. */
+const gint8 *w2w_space_get_labels(const W2wSpace *space, const char *attribute, GError **error);
 
-/* coefficients (n_components) of theta (n): Vᵀ((theta − mean) ⊘ std); std 0 counts as no deviation. */
+/*
+ * theta (n) of coefficients (n_coefficients ≤ n_components; the rest counts as 0). Sums are
+ * doubles. W2W_ERROR_MISMATCH (too many), _USAGE (not finite), _FORMAT (V is damaged), _MEMORY.
+ */
+gboolean w2w_space_unproject(const W2wSpace *space, const float *coefficients, guint n_coefficients,
+                             float *theta, GError **error);
+
+/* coefficients (n_components) of theta (n): Vᵀ((theta − mean) ⊘ std); std 0 counts as no deviation.
+ */
 gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coefficients,
                            GError **error);
 
 /*
  * Direction of an attribute: least squares d over the people, P d ≈ y
- * (n_with_statistics numbers; computed once and kept). W2W_ERROR_USAGE names the attributes
- * that there are.
+ * (n_with_statistics numbers; owned). W2W_ERROR_USAGE names the attributes that there are.
+ * The first call computes all attributes' directions and ranges and keeps them.
  */
 const double *w2w_space_get_direction(W2wSpace *space, const char *attribute, GError **error);
 
@@ -84,7 +111,7 @@ gboolean w2w_space_get_person(const W2wSpace *space, gint64 row, float *coeffici
 
 /*
  * A new person: c = m + factor · s ⊙ randn, torch's CPU generator seeded with `seed`.
- * n_with_statistics numbers.
+ * n_with_statistics numbers. Factor 0 is the mean person; below 0 is W2W_ERROR_USAGE.
  */
 gboolean w2w_space_sample(const W2wSpace *space, double factor, guint64 seed, float *coefficients,
                           GError **error);

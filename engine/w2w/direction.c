@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Directions of attributes: least squares over the people, d = (PᵀP)⁻¹ Pᵀ y, and
+ * how far the people's scores d·(c − m) reach. In double throughout.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/w2w/edit.h"
+#include "engine/w2w/linear_algebra.h"
+#include "engine/w2w/matrix.h"
+#include "engine/w2w/space_internal.h"
+
+/* Rows of proj at a time: 1,000 components of them fit a second-level cache. */
+#define BLOCK_ROWS 128
+
+/* What is added to the scaled normal equations' diagonal where components depend on each other. */
+#define RIDGE 1e-6
+
+/* h is half of the distance between these quantiles of the people's scores. */
+#define LOW_QUANTILE  0.005
+#define HIGH_QUANTILE 0.995
+
+/* gram (n, n) += PᵀP, lower triangle; right (n_attributes, n) = Pᵀ y of every attribute. */
+static void add_normal_equations(const W2wSpace *space, double *rows, double *gram, double *right)
+{
+    const guint n = space->n_with_statistics;
+
+    for (gint64 first = 0; first < space->n_people; first += BLOCK_ROWS) {
+        const gint64 n_rows = MIN(BLOCK_ROWS, space->n_people - first);
+
+        w2w_matrix_read_rows(space->projections, first, n_rows, rows);
+        w2w_matrix_add_gram(rows, n_rows, n, gram);
+        for (guint a = 0; a < space->labels->len; a++) {
+            const gint8 *labels = space->labels->pdata[a];
+            double *sum = right + (gsize)a * n;
+
+            for (gint64 r = 0; r < n_rows; r++)
+                for (guint j = 0; j < n; j++)
+                    sum[j] += labels[first + r] * rows[(gsize)r * n + j];
+        }
+    }
+}
+
+/* Solves for all attributes in place: `right` becomes the directions. */
+static gboolean solve_directions(const double *gram, guint n, guint n_attributes, double *right,
+                                 GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    guint dependent;
+    g_autoptr(W2wCholesky) cholesky = w2w_cholesky_new(gram, n, 0.0, &dependent, &local);
+
+    /* Fewer people than components, or a component that nobody has: the ridge decides. */
+    if (cholesky == NULL && local == NULL)
+        cholesky = w2w_cholesky_new(gram, n, RIDGE, &dependent, &local);
+    if (cholesky == NULL) {
+        if (local != NULL)
+            g_propagate_error(error, g_steal_pointer(&local));
+        else
+            g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
+                        "The directions cannot be computed: the people's coefficients in %s are "
+                        "far out of range.",
+                        W2W_SPACE_PROJECTIONS);
+        return FALSE;
+    }
+    for (guint a = 0; a < n_attributes; a++)
+        w2w_cholesky_solve(cholesky, right + (gsize)a * n);
+    return TRUE;
+}
+
+static int compare_doubles(const void *first, const void *second)
+{
+    const double a = *(const double *)first, b = *(const double *)second;
+
+    return (a > b) - (a < b);
+}
+
+/* Linear interpolation between neighbours, as NumPy's and torch's quantile. */
+static double quantile(const double *sorted, gint64 n, double part)
+{
+    const double position = part * (double)(n - 1);
+    const gint64 below = (gint64)floor(position);
+    const double fraction = position - (double)below;
+
+    if (below + 1 >= n)
+        return sorted[n - 1];
+    return sorted[below] + fraction * (sorted[below + 1] - sorted[below]);
+}
+
+/* scores (n_attributes, n_people) of everybody; `rows` is room for a block. */
+static void compute_scores(const W2wSpace *space, const double *directions, double *rows,
+                           double *scores)
+{
+    const guint n = space->n_with_statistics;
+
+    for (gint64 first = 0; first < space->n_people; first += BLOCK_ROWS) {
+        const gint64 n_rows = MIN(BLOCK_ROWS, space->n_people - first);
+
+        w2w_matrix_read_rows(space->projections, first, n_rows, rows);
+        for (gint64 r = 0; r < n_rows; r++) {
+            double *row = rows + (gsize)r * n;
+
+            for (guint j = 0; j < n; j++)
+                row[j] -= space->coefficient_mean[j];
+            for (guint a = 0; a < space->labels->len; a++)
+                scores[a * space->n_people + first + r] =
+                    w2w_dot(row, directions + (gsize)a * n, n);
+        }
+    }
+}
+
+gboolean w2w_space_fit_directions(W2wSpace *space, GError **error)
+{
+    const guint n = space->n_with_statistics, n_attributes = space->labels->len;
+    W2W_AUTO_ALIGNED double *gram = NULL;
+    W2W_AUTO_ALIGNED double *rows = NULL;
+    W2W_AUTO_ALIGNED double *scores = NULL;
+    W2W_AUTO_ALIGNED double *directions = NULL;
+
+    if (space->directions != NULL)
+        return TRUE;
+    gram = w2w_aligned_alloc0((gsize)n * n, sizeof *gram, "the directions", error);
+    if (gram == NULL)
+        return FALSE;
+    rows = w2w_aligned_alloc((gsize)MIN(BLOCK_ROWS, space->n_people) * n, sizeof *rows,
+                             "the directions", error);
+    if (rows == NULL)
+        return FALSE;
+    directions =
+        w2w_aligned_alloc0((gsize)n_attributes * n, sizeof *directions, "the directions", error);
+    if (directions == NULL)
+        return FALSE;
+    scores = w2w_aligned_alloc((gsize)n_attributes * (gsize)space->n_people, sizeof *scores,
+                               "the people's scores", error);
+    if (scores == NULL)
+        return FALSE;
+    add_normal_equations(space, rows, gram, directions);
+    if (!solve_directions(gram, n, n_attributes, directions, error))
+        return FALSE;
+    compute_scores(space, directions, rows, scores);
+    space->ranges = g_new0(W2wScoreRange, n_attributes);
+    for (guint a = 0; a < n_attributes; a++) {
+        double *of_attribute = scores + a * space->n_people;
+
+        qsort(of_attribute, (size_t)space->n_people, sizeof(double), compare_doubles);
+        space->ranges[a] =
+            (W2wScoreRange){.half_range = (quantile(of_attribute, space->n_people, HIGH_QUANTILE) -
+                                           quantile(of_attribute, space->n_people, LOW_QUANTILE)) /
+                                          2.0,
+                            .min = of_attribute[0],
+                            .max = of_attribute[space->n_people - 1]};
+    }
+    space->directions = g_steal_pointer(&directions);
+    return TRUE;
+}
+
+const double *w2w_space_get_direction(W2wSpace *space, const char *attribute, GError **error)
+{
+    const gint i = w2w_space_find_attribute(space, attribute, error);
+
+    if (i < 0 || !w2w_space_fit_directions(space, error))
+        return NULL;
+    return space->directions + (gsize)i * space->n_with_statistics;
+}
+
+gboolean w2w_space_get_score_range(W2wSpace *space, const char *attribute, W2wScoreRange *range,
+                                   GError **error)
+{
+    const gint i = w2w_space_find_attribute(space, attribute, error);
+
+    if (i < 0 || !w2w_space_fit_directions(space, error))
+        return FALSE;
+    *range = space->ranges[i];
+    return TRUE;
+}
+
+gboolean w2w_direction_debias(double *direction, guint n, const double *const *others,
+                              guint n_others, GError **error)
+{
+    g_autofree double *gram = g_new0(double, (gsize)n_others *n_others);
+    g_autofree double *parts = g_new(double, MAX(n_others, 1));
+    g_autoptr(W2wCholesky) cholesky = NULL;
+    guint dependent = 0;
+
+    if (n_others == 0)
+        return TRUE;
+    for (guint i = 0; i < n_others; i++) {
+        for (guint j = 0; j <= i; j++)
+            gram[(gsize)i * n_others + j] = w2w_dot(others[i], others[j], n);
+        parts[i] = w2w_dot(others[i], direction, n);
+    }
+    cholesky = w2w_cholesky_new(gram, n_others, 0.0, &dependent, error);
+    if (cholesky == NULL) {
+        if (error == NULL || *error == NULL)
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "The protected direction %u depends on those before it.", dependent + 1);
+        return FALSE;
+    }
+    w2w_cholesky_solve(cholesky, parts);
+    for (guint i = 0; i < n_others; i++)
+        for (guint j = 0; j < n; j++)
+            direction[j] -= parts[i] * others[i][j];
+    return TRUE;
+}

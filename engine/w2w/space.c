@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Between coefficients and weights, and what a space tells about itself. */
+#include "engine/w2w/space.h"
+
+#include <math.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/w2w/matrix.h"
+#include "engine/w2w/space_internal.h"
+
+void w2w_space_free(W2wSpace *space)
+{
+    if (space == NULL)
+        return;
+    g_free(space->directory);
+    w2w_aligned_free(space->mean);
+    w2w_aligned_free(space->std);
+    g_clear_pointer(&space->v, w2w_array_unref);
+    g_clear_pointer(&space->keys, g_array_unref);
+    g_free(space->fingerprint);
+    g_clear_pointer(&space->projections, w2w_array_unref);
+    w2w_aligned_free(space->coefficient_mean);
+    w2w_aligned_free(space->coefficient_std);
+    g_clear_pointer(&space->attributes, g_ptr_array_unref);
+    g_clear_pointer(&space->labels, g_ptr_array_unref);
+    w2w_aligned_free(space->directions);
+    g_free(space->ranges);
+    g_free(space);
+}
+
+const char *w2w_space_get_directory(const W2wSpace *space)
+{
+    return space->directory;
+}
+
+gint64 w2w_space_get_n_weights(const W2wSpace *space)
+{
+    return space->n_weights;
+}
+
+guint w2w_space_get_n_components(const W2wSpace *space)
+{
+    return space->n_components;
+}
+
+guint w2w_space_get_n_with_statistics(const W2wSpace *space)
+{
+    return space->n_with_statistics;
+}
+
+gint64 w2w_space_get_n_people(const W2wSpace *space)
+{
+    return space->n_people;
+}
+
+float w2w_space_get_lora_scale(const W2wSpace *space)
+{
+    return space->lora_scale;
+}
+
+const double *w2w_space_get_coefficient_mean(const W2wSpace *space)
+{
+    return space->coefficient_mean;
+}
+
+const double *w2w_space_get_coefficient_std(const W2wSpace *space)
+{
+    return space->coefficient_std;
+}
+
+W2wArray *w2w_space_get_projections(const W2wSpace *space)
+{
+    return space->projections;
+}
+
+const char *const *w2w_space_get_attributes(const W2wSpace *space)
+{
+    return (const char *const *)space->attributes->pdata;
+}
+
+const gint8 *w2w_space_get_labels(const W2wSpace *space, const char *attribute, GError **error)
+{
+    const gint i = w2w_space_find_attribute(space, attribute, error);
+
+    return i < 0 ? NULL : space->labels->pdata[i];
+}
+
+char *w2w_space_file(const W2wSpace *space, const char *name)
+{
+    return g_build_filename(space->directory, name, NULL);
+}
+
+gboolean w2w_space_require_people(const W2wSpace *space, const char *what, GError **error)
+{
+    if (space->n_with_statistics > 0)
+        return TRUE;
+    g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                "%s needs the people of the space, and %s has no %s.", what, space->directory,
+                W2W_SPACE_PROJECTIONS);
+    return FALSE;
+}
+
+gint w2w_space_find_attribute(const W2wSpace *space, const char *attribute, GError **error)
+{
+    const guint n_attributes = space->labels->len;
+    g_autofree char *list = NULL;
+
+    if (!w2w_space_require_people(space, "A direction", error))
+        return -1;
+    for (guint i = 0; i < n_attributes; i++)
+        if (g_str_equal(space->attributes->pdata[i], attribute))
+            return (gint)i;
+    if (n_attributes == 0) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "There is no direction “%s”: %s has no %s with attributes in it.", attribute,
+                    space->directory, W2W_SPACE_LABELS);
+        return -1;
+    }
+    list = g_strjoinv(", ", (char **)space->attributes->pdata);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "“%s” is no attribute of the space %s. It has: %s.", attribute, space->directory,
+                list);
+    return -1;
+}
+
+/* V is too large to be looked through when it is opened: what it gives is checked instead. */
+static gboolean check_product(const W2wSpace *space, double value, GError **error)
+{
+    g_autofree char *path = NULL;
+
+    /* Also more than a float can hold: it would become infinite. */
+    if (fabs(value) <= G_MAXFLOAT)
+        return TRUE;
+    path = w2w_space_file(space, W2W_SPACE_V);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
+                "The product with %s is not finite: the file is damaged, or the values are far "
+                "out of range.",
+                path);
+    return FALSE;
+}
+
+gboolean w2w_space_unproject(const W2wSpace *space, const float *coefficients, guint n_coefficients,
+                             float *theta, GError **error)
+{
+    W2W_AUTO_ALIGNED double *sums = NULL;
+    W2W_AUTO_ALIGNED double *factors = NULL;
+
+    if (n_coefficients > space->n_components) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
+                    "The identity has %u coefficients, the space %s only %u components.",
+                    n_coefficients, space->directory, space->n_components);
+        return FALSE;
+    }
+    sums = w2w_aligned_alloc((gsize)space->n_weights, sizeof *sums, "an identity's weights", error);
+    if (sums == NULL)
+        return FALSE;
+    factors = w2w_aligned_alloc(n_coefficients, sizeof *factors, "an identity", error);
+    if (factors == NULL)
+        return FALSE;
+    for (guint j = 0; j < n_coefficients; j++) {
+        if (!isfinite(coefficients[j])) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "Coefficient %u of the identity is not a finite number.", j + 1);
+            return FALSE;
+        }
+        factors[j] = coefficients[j];
+    }
+    w2w_matrix_multiply(space->v, factors, n_coefficients, sums);
+    for (gint64 i = 0; i < space->n_weights; i++) {
+        const double value = space->mean[i] + space->std[i] * sums[i];
+
+        if (!check_product(space, value, error))
+            return FALSE;
+        theta[i] = (float)value;
+    }
+    return TRUE;
+}
+
+gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coefficients,
+                           GError **error)
+{
+    W2W_AUTO_ALIGNED double *deviations = NULL;
+    W2W_AUTO_ALIGNED double *sums = NULL;
+
+    deviations = w2w_aligned_alloc((gsize)space->n_weights, sizeof *deviations,
+                                   "an identity's weights", error);
+    if (deviations == NULL)
+        return FALSE;
+    sums = w2w_aligned_alloc(space->n_components, sizeof *sums, "an identity", error);
+    if (sums == NULL)
+        return FALSE;
+    for (gint64 i = 0; i < space->n_weights; i++) {
+        if (!isfinite(theta[i])) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "Weight %" G_GINT64_FORMAT " is not a finite number.", i + 1);
+            return FALSE;
+        }
+        deviations[i] =
+            space->std[i] > 0.0 ? ((double)theta[i] - space->mean[i]) / space->std[i] : 0.0;
+    }
+    w2w_matrix_multiply_transposed(space->v, deviations, sums);
+    for (guint j = 0; j < space->n_components; j++) {
+        if (!check_product(space, sums[j], error))
+            return FALSE;
+        coefficients[j] = (float)sums[j];
+    }
+    return TRUE;
+}
+
+static void add_int(GChecksum *checksum, gint64 value)
+{
+    const guint64 bytes = GUINT64_TO_LE((guint64)value);
+
+    g_checksum_update(checksum, (const guchar *)&bytes, sizeof bytes);
+}
+
+static void add_doubles(GChecksum *checksum, const double *values, gsize n)
+{
+    for (gsize i = 0; i < n; i++) {
+        union {
+            double value;
+            guint64 bits;
+        } number = {.value = values[i]};
+
+        number.bits = GUINT64_TO_LE(number.bits);
+        g_checksum_update(checksum, (const guchar *)&number.bits, sizeof number.bits);
+    }
+}
+
+/* Its first and its middle row: every column's sign and place show there. */
+static void add_rows(GChecksum *checksum, const W2wArray *matrix)
+{
+    g_autofree double *row = g_new(double, (gsize)matrix->shape[1]);
+
+    for (gint64 i = 0; i < 2; i++) {
+        w2w_matrix_read_rows(matrix, i * (matrix->shape[0] / 2), 1, row);
+        add_doubles(checksum, row, (gsize)matrix->shape[1]);
+    }
+}
+
+const char *w2w_space_get_fingerprint(W2wSpace *space)
+{
+    g_autoptr(GChecksum) checksum = NULL;
+    const double scale = space->lora_scale;
+
+    if (space->fingerprint != NULL)
+        return space->fingerprint;
+    checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(checksum, (const guchar *)"w2w-space 1", -1);
+    add_int(checksum, space->n_weights);
+    add_int(checksum, space->n_components);
+    add_doubles(checksum, &scale, 1);
+    add_doubles(checksum, space->mean, (gsize)space->n_weights);
+    add_doubles(checksum, space->std, (gsize)space->n_weights);
+    add_rows(checksum, space->v);
+    space->fingerprint = g_strdup(g_checksum_get_string(checksum));
+    return space->fingerprint;
+}
