@@ -77,7 +77,7 @@ class Tally:
                 self.fail(program, "", f"{result} (exit status {returncode})")
         elif planned is not None and planned != n_cases:
             self.fail(program, "", f"{n_cases} cases of {planned} planned ones")
-        elif n_cases == 0:
+        elif n_cases == 0 and program:
             self.passed += 1
 
 

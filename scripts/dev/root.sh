@@ -99,7 +99,7 @@ make_root()
     say "Setting up a Debian 13 root in $root_dir (GIMP 3 and compilers, once, some minutes)"
     use_log root
     check_root_space
-    if [ -n "$(missing_packages debootstrap)" ]; then
+    if ! command -v debootstrap >/dev/null; then
         run_step "installing debootstrap" apt_install debootstrap || root_failed "debootstrap could not be installed"
     fi
     mirror=$(find_mirror 2>>"$log_file") ||
@@ -122,6 +122,8 @@ make_root()
         make_root_base
         fill_root || root_failed "the packages of the Debian 13 root could not be installed"
     fi
+    # The packages were unpacked without waiting for the disk; the stamp must not be there before them.
+    sync -f "$root_dir"
     root_stamp >"$root_dir/etc/w2w-root" || root_failed "the Debian 13 root could not be written"
     remove_tree "$cache_dir/debs"
     say "  The Debian 13 root is ready after $((SECONDS - begin)) s"
@@ -227,17 +229,24 @@ fill_root()
         run_step "installing packages" in_bare_root sh -c 'apt-get -q -y -f install "$@" && ldconfig' - "${packages[@]}"
 }
 
-# remove_tree DIR: removes it, but never anything on another file system or behind a mount.
-remove_tree()
+# refuse_mounts_in DIR: ends ./dev when something is mounted in DIR or on it: removing DIR would
+# remove what lies behind. (rm --one-file-system does not see a mount of the same file system.)
+refuse_mounts_in()
 {
     local dir mount
-    [ -e "$1" ] || return 0
-    dir=$(realpath "$1") || return 1
+    dir=$(realpath -m "$1")
     while read -r _ _ _ _ mount _; do
         printf -v mount '%b' "${mount//\\/\\0}"
         case $mount/ in
         "$dir"/*) die "$mount is mounted inside $dir, which therefore is not removed: unmount it first." ;;
         esac
     done </proc/self/mountinfo
-    rm -rf --one-file-system "$dir"
+}
+
+# remove_tree DIR
+remove_tree()
+{
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    refuse_mounts_in "$1"
+    rm -rf --one-file-system "$1" 2>/dev/null
 }
