@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* PNG, written with libpng: 8-bit RGB with text chunks, atomically. */
+/* PNG, with libpng: written as 8-bit sRGB with text chunks, atomically; read from any PNG. */
 #pragma once
 
 #include "engine/picture.h"
 
 G_BEGIN_DECLS
 
+/* Larger pictures are refused before anything is allocated. */
+#define W2W_PNG_MAX_SIDE   65536
+#define W2W_PNG_MAX_PIXELS (256 * 1024 * 1024)
+
 /*
- * Writes beside `path` and renames. `texts`: key, value, key, value, NULL
- * (tEXt/iTXt, the recipe of the picture); may be NULL. W2W_ERROR_FILE.
+ * Writes beside `path` and renames. `texts`: key, value, key, value, NULL (the recipe of
+ * the picture); may be NULL. Keys are 1 to 79 printable ASCII characters (else
+ * W2W_ERROR_USAGE); values are UTF-8: tEXt where ASCII will do, else iTXt.
+ * W2W_ERROR_FILE.
  */
 gboolean w2w_png_write(const W2wPicture *picture, const char *path, const char *const *texts,
                        GError **error);
 
-/* An 8-bit RGB picture from any PNG (palette, grey, 16 bit, alpha over white). W2W_ERROR_FORMAT. */
+/*
+ * 8-bit RGB from any PNG: palette and grey expanded, 16 bits rounded, alpha over white.
+ * Gamma and profiles are ignored, as sRGB. W2W_ERROR_FILE, W2W_ERROR_FORMAT,
+ * W2W_ERROR_MEMORY; `name` stands for the file in messages.
+ */
 W2wPicture *w2w_png_read(const char *path, GError **error);
+W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error);
 
 G_END_DECLS

@@ -44,7 +44,13 @@ gboolean w2w_pt_value_get_bool(const W2wPtValue *value);
 gint64 w2w_pt_value_get_int(const W2wPtValue *value);
 double w2w_pt_value_get_float(const W2wPtValue *value); /* also of an INT */
 const char *w2w_pt_value_get_string(const W2wPtValue *value);
+GBytes *w2w_pt_value_get_bytes(const W2wPtValue *value);   /* borrowed */
 W2wArray *w2w_pt_value_get_array(const W2wPtValue *value); /* borrowed */
+
+/*
+ * What a finished value holds is a tree: at most 64 deep, at most 16 million nodes, no
+ * cycles. So it may be walked by recursion.
+ */
 
 /* LIST: number of items, item i. DICT: number of entries, key i and value i. */
 guint w2w_pt_value_get_length(const W2wPtValue *value);
