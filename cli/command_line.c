@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The parser: what a word means is looked up in the declarations, never written here. */
+#include "cli/command_line.h"
+
+#include <string.h>
+
+#include "engine/device/device.h"
+#include "engine/error.h"
+#include "engine/formats/mapped_file.h"
+#include "engine/job/nearest_name.h"
+#include "engine/w2w/edit.h"
+
+const W2wParameter w2w_general_parameters[] = {
+    {
+        .name = "world",
+        .type = W2W_PARAMETER_PATH,
+        .label = "World",
+        .blurb = "Folder of the world: model, space and card; left out: the embedded one.",
+    },
+    {
+        .name = "model",
+        .type = W2W_PARAMETER_PATH,
+        .label = "Model",
+        .blurb = "Folder of a diffusers model, instead of a world.",
+    },
+    {
+        .name = "space",
+        .type = W2W_PARAMETER_PATH,
+        .label = "Space",
+        .blurb = "Folder of a w2w space over that model.",
+    },
+    {
+        .name = "device",
+        .type = W2W_PARAMETER_CHOICE,
+        .string = "cpu",
+        .choices = w2w_device_names,
+        .label = "Device",
+        .blurb = "What computes; reference is slow and for comparing only.",
+    },
+    {
+        .name = "threads",
+        .type = W2W_PARAMETER_INT,
+        .maximum = 1024,
+        .label = "Threads",
+        .blurb = "How many threads compute; 0: one per processor.",
+    },
+};
+const guint w2w_n_general_parameters = G_N_ELEMENTS(w2w_general_parameters);
+
+const W2wSwitch w2w_switches[] = {
+    {"json", 0, "Print the result as one JSON object on standard output.",
+     G_STRUCT_OFFSET(W2wCommandLine, json)},
+    {"help", 'h', "Say how the program or a command is used.",
+     G_STRUCT_OFFSET(W2wCommandLine, help)},
+    {"version", 0, "Print the program's version.", G_STRUCT_OFFSET(W2wCommandLine, version)},
+    {"man", 0, "Print the manual page, in man's own format.", G_STRUCT_OFFSET(W2wCommandLine, man)},
+};
+const guint w2w_n_switches = G_N_ELEMENTS(w2w_switches);
+
+const W2wEditOption w2w_edit_options[W2W_N_EDIT_OPTIONS] = {
+    [W2W_EDIT_DIRECTION] = {"direction", "NAME=X",
+                            "Move along a direction, such as Young=-0.8; may be repeated."},
+    [W2W_EDIT_COMPONENT] = {"component", "N=X",
+                            "Move along component N (from 1) by X standard deviations; may be "
+                            "repeated."},
+    [W2W_EDIT_PROTECT] = {"protect", "NAME[,NAME…]",
+                          "Keep the place along these directions; may be repeated."},
+};
+
+/* An option as it was looked up: exactly one of the pointers is set. */
+typedef struct {
+    const W2wParameter *parameter;
+    W2wValues *values; /* the table that `parameter` is of */
+    const W2wSwitch *toggle;
+    const W2wEditOption *edit;
+} Option;
+
+typedef struct {
+    W2wCommandLine *line;
+    const char *const *words;
+    guint position;
+    GPtrArray *edits[W2W_N_EDIT_OPTIONS]; /* of strings */
+} Parser;
+
+void w2w_command_line_free(W2wCommandLine *line)
+{
+    if (line == NULL)
+        return;
+    w2w_values_free(line->general);
+    w2w_values_free(line->values);
+    w2w_values_free(line->own_values);
+    g_clear_pointer(&line->files, g_hash_table_unref);
+    g_clear_pointer(&line->arguments, g_ptr_array_unref);
+    g_free(line);
+}
+
+static const W2wParameter *edits_parameter(const W2wCommand *command)
+{
+    for (guint i = 0; i < command->n_parameters; i++)
+        if (command->parameters[i].type == W2W_PARAMETER_EDITS)
+            return &command->parameters[i];
+    return NULL;
+}
+
+/* By long name, or by short name where `name` is NULL. */
+static const W2wParameter *find_in_table(const W2wParameter *parameters, guint n, const char *name,
+                                         char short_name)
+{
+    for (guint i = 0; i < n; i++)
+        if (name != NULL ? strcmp(parameters[i].name, name) == 0
+                         : parameters[i].short_name == short_name)
+            return &parameters[i];
+    return NULL;
+}
+
+static gboolean find_option(const W2wCommandLine *line, const char *name, char short_name,
+                            Option *option)
+{
+    const W2wCommand *command = line->command;
+
+    memset(option, 0, sizeof *option);
+    for (guint i = 0; i < w2w_n_switches && option->toggle == NULL; i++)
+        if (name != NULL ? strcmp(w2w_switches[i].name, name) == 0
+                         : w2w_switches[i].short_name == short_name)
+            option->toggle = &w2w_switches[i];
+    if (option->toggle != NULL)
+        return TRUE;
+    option->values = line->general;
+    option->parameter =
+        find_in_table(w2w_general_parameters, w2w_n_general_parameters, name, short_name);
+    if (option->parameter == NULL && command != NULL) {
+        option->values = line->values;
+        option->parameter =
+            find_in_table(command->parameters, command->n_parameters, name, short_name);
+    }
+    if (option->parameter == NULL && command != NULL) {
+        option->values = line->own_values;
+        option->parameter =
+            find_in_table(command->own_parameters, command->n_own_parameters, name, short_name);
+    }
+    if (option->parameter != NULL)
+        return TRUE;
+    if (command != NULL && name != NULL && edits_parameter(command) != NULL)
+        for (guint i = 0; i < W2W_N_EDIT_OPTIONS && option->edit == NULL; i++)
+            if (strcmp(w2w_edit_options[i].name, name) == 0)
+                option->edit = &w2w_edit_options[i];
+    return option->edit != NULL;
+}
+
+/* Every long name that could have stood here. */
+static gboolean fail_unknown_option(const W2wCommandLine *line, const char *name, GError **error)
+{
+    const W2wCommand *command = line->command;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *nearest;
+
+    for (guint i = 0; i < w2w_n_switches; i++)
+        g_ptr_array_add(names, (gpointer)w2w_switches[i].name);
+    for (guint i = 0; i < w2w_n_general_parameters; i++)
+        g_ptr_array_add(names, (gpointer)w2w_general_parameters[i].name);
+    for (guint i = 0; command != NULL && i < command->n_parameters; i++)
+        g_ptr_array_add(names, (gpointer)command->parameters[i].name);
+    for (guint i = 0; command != NULL && i < command->n_own_parameters; i++)
+        g_ptr_array_add(names, (gpointer)command->own_parameters[i].name);
+    if (command != NULL && edits_parameter(command) != NULL)
+        for (guint i = 0; i < W2W_N_EDIT_OPTIONS; i++)
+            g_ptr_array_add(names, (gpointer)w2w_edit_options[i].name);
+    g_ptr_array_add(names, NULL);
+    nearest = w2w_nearest_name(name, (const char *const *)names->pdata);
+    if (nearest != NULL)
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "There is no option --%s; did you mean --%s?", name, nearest);
+    else
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "There is no option --%s%s%s.", name,
+                    command != NULL ? " for " : "", command != NULL ? command->name : "");
+    return FALSE;
+}
+
+static gboolean set_option(Parser *parser, const Option *option, const char *shown,
+                           const char *value, GError **error)
+{
+    W2wCommandLine *line = parser->line;
+
+    if (option->edit != NULL) {
+        g_ptr_array_add(parser->edits[option->edit - w2w_edit_options], g_strdup(value));
+        return TRUE;
+    }
+    if (option->parameter->type == W2W_PARAMETER_IDENTITY) {
+        g_hash_table_insert(line->files, (gpointer)option->parameter->name, g_strdup(value));
+        return TRUE;
+    }
+    if (option->parameter->type == W2W_PARAMETER_PATH && *value == 0) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s needs the name of a file or folder.",
+                    shown);
+        return FALSE;
+    }
+    return w2w_values_set_text(option->values, option->parameter->name, value, error);
+}
+
+/* The option `shown`; `attached` is the value that stood in the same word, or NULL. */
+static gboolean take_option(Parser *parser, const Option *option, const char *shown,
+                            const char *attached, GError **error)
+{
+    const char *value = attached;
+
+    if (option->toggle != NULL) {
+        if (attached != NULL) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s takes no value.", shown);
+            return FALSE;
+        }
+        G_STRUCT_MEMBER(gboolean, parser->line, option->toggle->offset) = TRUE;
+        return TRUE;
+    }
+    if (value == NULL)
+        value = parser->words[parser->position];
+    if (value == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s needs a value.", shown);
+        return FALSE;
+    }
+    if (attached == NULL)
+        parser->position++;
+    return set_option(parser, option, shown, value, error);
+}
+
+static gboolean take_long(Parser *parser, const char *word, GError **error)
+{
+    const char *equals = strchr(word, '=');
+    g_autofree char *shown = equals != NULL ? g_strndup(word, equals - word) : g_strdup(word);
+    Option option;
+
+    if (!find_option(parser->line, shown + 2, 0, &option))
+        return fail_unknown_option(parser->line, shown + 2, error);
+    return take_option(parser, &option, shown, equals != NULL ? equals + 1 : NULL, error);
+}
+
+static gboolean take_short(Parser *parser, const char *word, GError **error)
+{
+    const char shown[] = {'-', word[1], 0};
+    Option option;
+
+    if (!find_option(parser->line, NULL, word[1], &option)) {
+        g_autofree char *printable = g_utf8_make_valid(word, -1);
+
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "There is no option %s.", printable);
+        return FALSE;
+    }
+    return take_option(parser, &option, shown, word[2] != 0 ? word + 2 : NULL, error);
+}
+
+/*
+ * The first word that is neither an option nor an option's value. Which options take one does not
+ * depend on the command: no name is a switch here and a parameter there.
+ */
+static const char *find_command_word(const char *const *words)
+{
+    for (guint i = 0; words[i] != NULL; i++) {
+        gboolean is_switch = FALSE;
+
+        if (words[i][0] != '-' || words[i][1] == 0)
+            return words[i];
+        if (strcmp(words[i], "--") == 0)
+            return words[i + 1];
+        for (guint j = 0; j < w2w_n_switches; j++) {
+            const char short_form[] = {'-', w2w_switches[j].short_name, 0};
+
+            if (strcmp(words[i] + 1 + (words[i][1] == '-'), w2w_switches[j].name) == 0 ||
+                strcmp(words[i], short_form) == 0)
+                is_switch = TRUE;
+        }
+        if (!is_switch && words[i][1] == '-' && strchr(words[i], '=') != NULL)
+            continue;
+        if (!is_switch && words[i][1] != '-' && words[i][2] != 0)
+            continue;
+        if (!is_switch && words[i + 1] != NULL)
+            i++;
+    }
+    return NULL;
+}
+
+static gboolean find_command(const W2wCommand *const *commands, const char *word,
+                             const W2wCommand **command, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *printable = g_utf8_make_valid(word, -1);
+    const char *nearest;
+
+    for (guint i = 0; commands[i] != NULL; i++) {
+        if (strcmp(commands[i]->name, word) == 0) {
+            *command = commands[i];
+            return TRUE;
+        }
+        g_ptr_array_add(names, (gpointer)commands[i]->name);
+    }
+    g_ptr_array_add(names, NULL);
+    nearest = w2w_nearest_name(word, (const char *const *)names->pdata);
+    if (nearest != NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "There is no command “%s”; did you mean “%s”?", printable, nearest);
+    } else {
+        g_autofree char *list = g_strjoinv(", ", (char **)names->pdata);
+
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "There is no command “%s”, only: %s.",
+                    printable, list);
+    }
+    return FALSE;
+}
+
+/* --edits and the options for its parts together are one text. */
+static gboolean join_edits(Parser *parser, GError **error)
+{
+    W2wCommandLine *line = parser->line;
+    const W2wParameter *parameter = edits_parameter(line->command);
+    g_autoptr(W2wEdits) edits = NULL;
+    g_autofree char *text = NULL;
+
+    if (parameter == NULL)
+        return TRUE;
+    edits = w2w_edits_parse(w2w_values_get_string(line->values, parameter->name), error);
+    if (edits == NULL)
+        return FALSE;
+    for (guint i = 0; i < parser->edits[W2W_EDIT_DIRECTION]->len; i++)
+        if (!w2w_edits_add_direction(edits, parser->edits[W2W_EDIT_DIRECTION]->pdata[i], error))
+            return FALSE;
+    for (guint i = 0; i < parser->edits[W2W_EDIT_COMPONENT]->len; i++)
+        if (!w2w_edits_add_component(edits, parser->edits[W2W_EDIT_COMPONENT]->pdata[i], error))
+            return FALSE;
+    for (guint i = 0; i < parser->edits[W2W_EDIT_PROTECT]->len; i++) {
+        g_auto(GStrv) names = g_strsplit(parser->edits[W2W_EDIT_PROTECT]->pdata[i], ",", -1);
+
+        for (guint j = 0; names[j] != NULL; j++)
+            if (*g_strstrip(names[j]) != 0)
+                w2w_edits_add_protected(edits, names[j]);
+    }
+    text = w2w_edits_to_string(edits);
+    return w2w_values_set_text(line->values, parameter->name, text, error);
+}
+
+/* REQUIRED in the words of the command line. */
+static gboolean check_given(const W2wCommandLine *line, const W2wParameter *parameters, guint n,
+                            const W2wValues *values, GError **error)
+{
+    for (guint i = 0; i < n; i++) {
+        const W2wParameter *parameter = &parameters[i];
+        gboolean given = TRUE;
+
+        if (!(parameter->flags & W2W_PARAMETER_REQUIRED))
+            continue;
+        if (parameter->type == W2W_PARAMETER_IDENTITY)
+            given = g_hash_table_contains(line->files, parameter->name);
+        else if (parameter->type == W2W_PARAMETER_PATH || parameter->type == W2W_PARAMETER_STRING ||
+                 parameter->type == W2W_PARAMETER_EDITS)
+            given = *w2w_values_get_string(values, parameter->name) != 0;
+        if (!given) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The option --%s is missing. (%s)",
+                        parameter->name, parameter->blurb);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* The files behind IDENTITY parameters; read here and now, so that a wrong name is found at once.
+ */
+static gboolean read_files(W2wCommandLine *line, GError **error)
+{
+    GHashTableIter iter;
+    gpointer name, path;
+
+    g_hash_table_iter_init(&iter, line->files);
+    while (g_hash_table_iter_next(&iter, &name, &path)) {
+        g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
+        g_autoptr(W2wIdentity) identity =
+            bytes != NULL ? w2w_identity_from_bytes(bytes, path, error) : NULL;
+
+        /* Interpreted once in vain: this message names the file, the job's cannot. */
+        if (identity == NULL || !w2w_values_set_bytes(line->values, name, bytes, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean parse_words(Parser *parser, GError **error)
+{
+    W2wCommandLine *line = parser->line;
+    gboolean options_end = FALSE, command_seen = FALSE;
+
+    while (parser->words[parser->position] != NULL) {
+        const char *word = parser->words[parser->position++];
+
+        if (!options_end && strcmp(word, "--") == 0) {
+            options_end = TRUE;
+        } else if (!options_end && g_str_has_prefix(word, "--")) {
+            if (!take_long(parser, word, error))
+                return FALSE;
+        } else if (!options_end && word[0] == '-' && word[1] != 0) {
+            if (!take_short(parser, word, error))
+                return FALSE;
+        } else if (!command_seen && line->command != NULL) {
+            command_seen = TRUE;
+        } else {
+            g_ptr_array_add(line->arguments, g_strdup(word));
+        }
+    }
+    return TRUE;
+}
+
+static gboolean check_line(Parser *parser, GError **error)
+{
+    W2wCommandLine *line = parser->line;
+    const W2wCommand *command = line->command;
+
+    if (command == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "Say what to do.");
+        return FALSE;
+    }
+    if (line->arguments->len > command->max_arguments) {
+        g_autofree char *printable =
+            g_utf8_make_valid(line->arguments->pdata[command->max_arguments], -1);
+
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "“%s” is one word too many for %s.",
+                    printable, command->name);
+        return FALSE;
+    }
+    return join_edits(parser, error) &&
+           check_given(line, command->parameters, command->n_parameters, line->values, error) &&
+           check_given(line, command->own_parameters, command->n_own_parameters, line->own_values,
+                       error) &&
+           read_files(line, error);
+}
+
+W2wCommandLine *w2w_command_line_parse(const W2wCommand *const *commands, const char *const *words,
+                                       const W2wCommand **reterr_command, GError **error)
+{
+    g_autoptr(W2wCommandLine) line = g_new0(W2wCommandLine, 1);
+    const char *command_word = find_command_word(words);
+    Parser parser = {.line = line, .words = words};
+    gboolean ok;
+
+    *reterr_command = NULL;
+    line->general = w2w_values_new(w2w_general_parameters, w2w_n_general_parameters);
+    line->files = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    line->arguments = g_ptr_array_new_with_free_func(g_free);
+    if (command_word != NULL && !find_command(commands, command_word, &line->command, error))
+        return NULL;
+    *reterr_command = line->command;
+    if (line->command != NULL) {
+        line->values = w2w_values_new(line->command->parameters, line->command->n_parameters);
+        line->own_values =
+            w2w_values_new(line->command->own_parameters, line->command->n_own_parameters);
+    }
+    for (guint i = 0; i < W2W_N_EDIT_OPTIONS; i++)
+        parser.edits[i] = g_ptr_array_new_with_free_func(g_free);
+    ok = parse_words(&parser, error) &&
+         (line->help || line->version || line->man || check_line(&parser, error));
+    for (guint i = 0; i < W2W_N_EDIT_OPTIONS; i++)
+        g_ptr_array_unref(parser.edits[i]);
+    return ok ? g_steal_pointer(&line) : NULL;
+}

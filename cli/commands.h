@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The commands: one per job, and those that are none. */
+#pragma once
+
+#include "cli/command_line.h"
+
+G_BEGIN_DECLS
+
+/* NULL terminated; built on the first call and kept. Hidden ones have no blurb. */
+const W2wCommand *const *w2w_commands(void);
+
+extern const W2wCommand w2w_info_command;  /* info.c */
+extern const W2wCommand w2w_bench_command; /* bench.c */
+extern const W2wCommand w2w_help_command;  /* help.c */
+
+G_END_DECLS

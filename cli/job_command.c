@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Runs a job, with its results written as they come. */
+#include "cli/job_command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/terminal_progress.h"
+#include "engine/error.h"
+#include "engine/formats/json.h"
+#include "engine/pipeline/pipeline.h"
+
+typedef struct {
+    const W2wOutput *output;
+    GCancellable *cancellable;
+    JsonArray *results;   /* NULL without --json */
+    gboolean report_seed; /* nobody chose it */
+    guint n_written;
+    GError *error; /* of writing; the job is cancelled then */
+} Run;
+
+static void add_path(JsonObject *object, const char *name, const char *path)
+{
+    g_autofree char *shown = path != NULL ? g_filename_display_name(path) : NULL;
+
+    if (shown != NULL)
+        json_object_set_string_member(object, name, shown);
+}
+
+static void add_result(JsonArray *results, const W2wJobResult *result, const char *identity_path,
+                       const char *picture_path)
+{
+    JsonObject *object = json_object_new();
+    JsonNode *recipe = w2w_json_parse_any(result->recipe, strlen(result->recipe), "recipe", NULL);
+
+    json_object_set_string_member(object, "name", result->name);
+    json_object_set_int_member(object, "seed", (gint64)result->seed);
+    add_path(object, "identity", identity_path);
+    add_path(object, "picture", picture_path);
+    if (recipe != NULL)
+        json_object_set_member(object, "recipe", recipe);
+    if (result->message != NULL)
+        json_object_set_string_member(object, "message", result->message);
+    json_array_add_object_element(results, object);
+}
+
+static void write_result(Run *run, const W2wJobResult *result)
+{
+    g_autofree char *identity_path = NULL;
+    g_autofree char *picture_path = NULL;
+
+    if (!w2w_output_write(run->output, result, &identity_path, &picture_path, &run->error)) {
+        g_cancellable_cancel(run->cancellable);
+        return;
+    }
+    run->n_written++;
+    w2w_terminal_progress_clear();
+    if (run->report_seed)
+        fprintf(stderr, "Seed %" G_GUINT64_FORMAT "\n", result->seed);
+    if (result->message != NULL)
+        fprintf(stderr, "%s: %s\n", result->name, result->message);
+    if (run->results != NULL) {
+        add_result(run->results, result, identity_path, picture_path);
+        return;
+    }
+    if (identity_path != NULL)
+        printf("%s\n", identity_path);
+    if (picture_path != NULL)
+        printf("%s\n", picture_path);
+    fflush(stdout); /* whoever reads along may use it already */
+}
+
+static void on_result(W2wJobResult *given, gpointer user_data)
+{
+    g_autoptr(W2wJobResult) result = given;
+    Run *run = user_data;
+
+    if (run->error == NULL)
+        write_result(run, result);
+}
+
+static gboolean has_edits(const W2wCommand *command)
+{
+    for (guint i = 0; i < command->n_parameters; i++)
+        if (command->parameters[i].type == W2W_PARAMETER_EDITS)
+            return TRUE;
+    return FALSE;
+}
+
+/* The job's own checks, with what the command line knows about finding the right names. */
+static gboolean check_values(const W2wCommandLine *line, W2wWorld *world, GError **error)
+{
+    GError *problem = NULL;
+
+    if (line->command->job->check(world, line->values, &problem))
+        return TRUE;
+    if (g_error_matches(problem, W2W_ERROR, W2W_ERROR_USAGE) && has_edits(line->command)) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "%s (w2w info lists the directions of a world.)", problem->message);
+        g_error_free(problem);
+    } else {
+        g_propagate_error(error, problem);
+    }
+    return FALSE;
+}
+
+/* What is said where the job was cancelled: by a failed write, or by the user. */
+static void explain_cancelled(Run *run, GError **error)
+{
+    if (run->error != NULL) {
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&run->error));
+    } else if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+        g_clear_error(error);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                    run->n_written > 0 ? "Cancelled; the results so far are kept."
+                                       : "Cancelled; nothing was written.");
+    }
+}
+
+static void describe_run(JsonObject *json, const W2wCommandLine *line, W2wPipeline *pipeline,
+                         double seconds)
+{
+    const W2wWorldCard *card = w2w_world_get_card(w2w_pipeline_get_world(pipeline));
+    g_autofree char *device = w2w_device_describe(w2w_pipeline_get_device(pipeline));
+
+    json_object_set_string_member(json, "command", line->command->name);
+    if (card->name != NULL)
+        json_object_set_string_member(json, "world", card->name);
+    json_object_set_string_member(json, "device", device);
+    json_object_set_double_member(json, "seconds", seconds);
+}
+
+static gboolean run_job(const W2wCommandLine *line, JsonObject *json, GError **error)
+{
+    const W2wJob *job = line->command->job;
+    Run run = {.cancellable = w2w_interrupt_start()};
+    const W2wProgress progress = {w2w_terminal_progress_report, NULL, run.cancellable};
+    const gint64 start = g_get_monotonic_time();
+    g_autoptr(W2wWorld) world = w2w_session_open_world(line, error);
+    g_autoptr(W2wOutput) output = NULL;
+    g_autoptr(W2wPipeline) pipeline = NULL;
+    W2wDevice *device;
+    gboolean ok;
+
+    if (world == NULL || !check_values(line, world, error))
+        return FALSE;
+    output = w2w_output_new(job, w2w_values_get_string(line->own_values, "output"), error);
+    device = output != NULL ? w2w_session_open_device(line, error) : NULL;
+    if (device == NULL)
+        return FALSE;
+    w2w_terminal_progress_report(0.0, "Opening the model", NULL);
+    pipeline = w2w_pipeline_new(g_steal_pointer(&world), device, error);
+    if (pipeline == NULL) {
+        w2w_terminal_progress_clear();
+        return FALSE;
+    }
+
+    run.output = output;
+    run.report_seed = w2w_values_get_int(line->values, "seed") < 0;
+    run.results = json != NULL ? json_array_new() : NULL;
+    ok = job->run(pipeline, line->values, on_result, &run, &progress, error);
+    w2w_terminal_progress_clear();
+    if (json != NULL) {
+        describe_run(json, line, pipeline, (g_get_monotonic_time() - start) / 1e6);
+        json_object_set_array_member(json, "results", run.results);
+    }
+    if (ok && run.error != NULL) { /* the last result could not be written */
+        g_propagate_error(error, g_steal_pointer(&run.error));
+        return FALSE;
+    }
+    if (!ok)
+        explain_cancelled(&run, error);
+    return ok;
+}
+
+W2wCommand *w2w_job_command_new(const W2wJob *job)
+{
+    W2wCommand *command = g_new0(W2wCommand, 1);
+
+    command->name = job->name;
+    command->blurb = job->blurb;
+    command->help = job->help;
+    command->parameters = job->parameters;
+    command->n_parameters = job->n_parameters;
+    command->own_parameters = w2w_output_get_parameter(job);
+    command->n_own_parameters = 1;
+    command->job = job;
+    command->run = run_job;
+    return command;
+}
