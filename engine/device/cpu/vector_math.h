@@ -4,9 +4,7 @@
  *
  * The coefficients are our own: least squares at 150 Chebyshev points in 50 digits (mpmath),
  * repeated with each point's weight multiplied by its error until all errors are alike, which
- * leads to the minimax fit (Lawson's algorithm); for the quotient, each round also divides by
- * the last round's denominator to make the problem linear. Errors are as measured over
- * all floats of the range, rounding included.
+ * leads to the minimax fit (Lawson's algorithm).
  */
 #pragma once
 
@@ -55,25 +53,20 @@ W2W_INLINE w2w_v w2w_v_quick_gelu(w2w_v x)
 
 /*
  * x Φ(x), Φ the normal distribution's cumulative function, within 1e-7 · max(|x|, 1).
- * Φ(x) = 1/2 + x P(x²) / Q(x²) on |x| ≤ 5.6, where P/Q minimises the absolute error (9e-9);
- * beyond, Φ is 0 or 1 to that precision.
+ * With y = |x|, x Φ(x) = max(x, 0) − y Φ(−y), and ln Φ(−y) is nearly a parabola: the polynomial
+ * below on 0 ≤ y ≤ 6.5, which minimises the error times y Φ(−y), that is the result's (9e-9).
  */
 W2W_INLINE w2w_v w2w_v_gelu(w2w_v x)
 {
-    const w2w_v bounded = w2w_v_max(w2w_v_set(-5.6f), w2w_v_min(w2w_v_set(5.6f), x));
-    const w2w_v u = bounded * bounded;
-    const w2w_v p =
-        ((((2.21449931e-08f * u + 6.35560606e-06f) * u + 0.000173801923f) * u + 0.00470696091f) *
-             u +
-         0.0343719689f) *
-            u +
-        0.398942222f;
-    const w2w_v q =
-        ((((1.18013314e-06f * u + 7.50830755e-05f) * u + 0.00191270755f) * u + 0.0289376021f) * u +
-         0.252823468f) *
-            u +
-        1.0f;
-    const w2w_v phi = bounded * p / q + 0.5f;
+    const w2w_v y = w2w_v_min(w2w_v_set(6.5f), -w2w_v_minus_abs(x));
+    w2w_v log_tail = y * -9.87552360e-07f + 1.51005208e-05f;
 
-    return x * w2w_v_select(x < -5.6f, w2w_v_set(0.0f), phi);
+    log_tail = log_tail * y - 6.78900420e-05f;
+    log_tail = log_tail * y - 0.000253987082f;
+    log_tail = log_tail * y + 0.00512678939f;
+    log_tail = log_tail * y - 0.0365745944f;
+    log_tail = log_tail * y - 0.318218873f;
+    log_tail = log_tail * y - 0.797901027f;
+    log_tail = log_tail * y - 0.693146189f;
+    return w2w_v_max(w2w_v_set(0.0f), x) - y * w2w_v_exp(log_tail);
 }
