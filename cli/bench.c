@@ -5,6 +5,7 @@
  * Every repetition sets all inputs, also those that a sampling loop keeps (text, LoRA factors):
  * others compute everything each time, and so do we here.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -172,11 +173,6 @@ static void fill_input(const Models *models, const char *name, W2wGenerator *gen
     }
 }
 
-static gsize shape_n_elements(W2wShape shape)
-{
-    return (gsize)shape.n * shape.h * shape.w * shape.c;
-}
-
 typedef struct {
     const char *name;
     float *values; /* aligned */
@@ -195,7 +191,7 @@ static GArray *make_inputs(const W2wPlan *plan, const Models *models, GError **e
 
     g_array_set_clear_func(inputs, clear_input);
     for (guint i = 0; names[i] != NULL; i++) {
-        const gsize n = shape_n_elements(w2w_plan_get_input_shape(plan, names[i]));
+        const gsize n = w2w_shape_n_elements(w2w_plan_get_input_shape(plan, names[i]));
         const Input input = {names[i],
                              w2w_aligned_alloc(n, sizeof(float), "an input of the model", error)};
 
@@ -249,7 +245,7 @@ static gboolean time_plan(W2wPlan *plan, const Models *models, gint reps, JsonOb
 
     if (inputs == NULL)
         return FALSE;
-    output = w2w_aligned_alloc(shape_n_elements(shape), sizeof *output, "the result", error);
+    output = w2w_aligned_alloc(w2w_shape_n_elements(shape), sizeof *output, "the result", error);
     if (output == NULL)
         return FALSE;
     add_times(plan, inputs, output, reps, json);
