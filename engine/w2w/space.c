@@ -20,6 +20,7 @@ void w2w_space_free(W2wSpace *space)
     g_clear_pointer(&space->keys, g_array_unref);
     g_free(space->fingerprint);
     g_clear_pointer(&space->projections, w2w_array_unref);
+    g_clear_pointer(&space->pinverse, w2w_array_unref);
     w2w_aligned_free(space->coefficient_mean);
     w2w_aligned_free(space->coefficient_std);
     g_clear_pointer(&space->attributes, g_ptr_array_unref);

@@ -7,9 +7,9 @@
  *
  * Components beyond the dataset's (P, "with statistics") have no population: they are never
  * sampled and take no part in directions. Files are upstream's (mean.pt, std.pt, V.pt,
- * proj_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json); all but the first
- * three may be missing, and what still works works. V is mapped and read in order, never copied
- * whole.
+ * proj_1000pc.pt, pinverse_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json);
+ * all but the first three may be missing, and what still works works. V is mapped and read in
+ * order, never copied whole.
  */
 #pragma once
 
@@ -91,7 +91,8 @@ gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coe
                            GError **error);
 
 /*
- * Direction of an attribute: least squares d over the people, P d ≈ y
+ * Direction of an attribute: least squares d over the people, P d ≈ y, by the space's own
+ * pinverse_1000pc.pt where it has one (W2W_ERROR_MISMATCH where that is of other people)
  * (n_with_statistics numbers; owned). W2W_ERROR_USAGE names the attributes that there are.
  * The first call computes all attributes' directions and ranges and keeps them.
  */

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 #define W2W_SPACE_STD         "std.pt"
 #define W2W_SPACE_V           "V.pt"
 #define W2W_SPACE_PROJECTIONS "proj_1000pc.pt"
+#define W2W_SPACE_PINVERSE    "pinverse_1000pc.pt"
 #define W2W_SPACE_LABELS      "identity_df.pt"
 #define W2W_SPACE_KEYS        "weight_dimensions.pt"
 #define W2W_SPACE_ADAPTER     "adapter_config.json"
@@ -29,6 +30,7 @@ struct _W2wSpace {
 
     /* The people; all empty without proj. */
     W2wArray *projections; /* (n_people, n_with_statistics), finite */
+    W2wArray *pinverse;    /* (n_with_statistics, n_people), or NULL */
     gint64 n_people;
     guint n_with_statistics;
     double *coefficient_mean, *coefficient_std; /* (n_with_statistics) */

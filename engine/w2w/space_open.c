@@ -112,19 +112,20 @@ static gboolean read_mean_and_std(W2wSpace *space, GError **error)
     return TRUE;
 }
 
-/* A matrix of at least one row and column, of no more columns than identities can have. */
-static W2wArray *open_matrix(const W2wSpace *space, const char *name, GError **error)
+/* A matrix of at least one row and column, with no more components than identities can have. */
+static W2wArray *open_matrix(const W2wSpace *space, const char *name, guint component_dimension,
+                             GError **error)
 {
     g_autoptr(W2wArray) array = open_floats(space, name, error);
 
     if (array == NULL)
         return NULL;
     if (array->n_dims != 2 || array->n_elements < 1 ||
-        array->shape[1] > W2W_IDENTITY_MAX_COEFFICIENTS) {
+        array->shape[component_dimension] > W2W_IDENTITY_MAX_COEFFICIENTS) {
         g_autofree char *shape = w2w_array_shape_to_string(array);
 
         fail(space, name, W2W_ERROR_FORMAT, error,
-             "has the shape %s; a matrix of at most %d columns was expected.", shape,
+             "has the shape %s; a matrix of at most %d components was expected.", shape,
              W2W_IDENTITY_MAX_COEFFICIENTS);
         return NULL;
     }
@@ -133,7 +134,7 @@ static W2wArray *open_matrix(const W2wSpace *space, const char *name, GError **e
 
 static gboolean open_v(W2wSpace *space, GError **error)
 {
-    space->v = open_matrix(space, W2W_SPACE_V, error);
+    space->v = open_matrix(space, W2W_SPACE_V, 1, error);
     if (space->v == NULL)
         return FALSE;
     if (space->v->shape[0] != space->n_weights)
@@ -202,7 +203,7 @@ static gboolean open_projections(W2wSpace *space, GError **error)
 {
     if (!has_file(space, W2W_SPACE_PROJECTIONS))
         return TRUE;
-    space->projections = open_matrix(space, W2W_SPACE_PROJECTIONS, error);
+    space->projections = open_matrix(space, W2W_SPACE_PROJECTIONS, 1, error);
     if (space->projections == NULL)
         return FALSE;
     if (space->projections->shape[1] > space->n_components)
@@ -215,6 +216,26 @@ static gboolean open_projections(W2wSpace *space, GError **error)
     space->n_people = space->projections->shape[0];
     space->n_with_statistics = (guint)space->projections->shape[1];
     return read_statistics(space, error);
+}
+
+static gboolean open_pinverse(W2wSpace *space, GError **error)
+{
+    if (space->projections == NULL || !has_file(space, W2W_SPACE_PINVERSE))
+        return TRUE;
+    space->pinverse = open_matrix(space, W2W_SPACE_PINVERSE, 0, error);
+    if (space->pinverse == NULL)
+        return FALSE;
+    if (space->pinverse->shape[0] != space->n_with_statistics ||
+        space->pinverse->shape[1] != space->n_people) {
+        g_autofree char *shape = w2w_array_shape_to_string(space->pinverse);
+        g_autofree char *other = w2w_array_shape_to_string(space->projections);
+
+        return fail(space, W2W_SPACE_PINVERSE, W2W_ERROR_MISMATCH, error,
+                    "has the shape %s, " W2W_SPACE_PROJECTIONS
+                    " beside it %s: it cannot be its pseudo-inverse.",
+                    shape, other);
+    }
+    return TRUE;
 }
 
 /* The labels of a column, or NULL where it holds anything but 1 and −1, or only one of them. */
@@ -419,8 +440,8 @@ W2wSpace *w2w_space_open(const char *directory, GError **error)
         return NULL;
     }
     if (!read_mean_and_std(space, error) || !open_v(space, error) ||
-        !open_projections(space, error) || !open_labels(space, error) || !open_keys(space, error) ||
-        !open_adapter(space, error))
+        !open_projections(space, error) || !open_pinverse(space, error) ||
+        !open_labels(space, error) || !open_keys(space, error) || !open_adapter(space, error))
         return NULL;
     g_ptr_array_add(space->attributes, NULL);
     return g_steal_pointer(&space);
