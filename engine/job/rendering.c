@@ -110,6 +110,24 @@ guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe)
     return w2w_recipe_get_seed(recipe, &seed) ? seed : g_random_int();
 }
 
+void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options, char **message)
+{
+    const struct {
+        const char *name, *text;
+    } prompts[] = {{"prompt", options->prompt}, {"negative prompt", options->negative_prompt}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(prompts); i++) {
+        guint n_cut = 0;
+
+        /* What can go wrong here has gone wrong in rendering before. */
+        if (w2w_pipeline_count_cut(pipeline, prompts[i].text, &n_cut, NULL) && n_cut > 0)
+            w2w_message_append(message,
+                               "The end of the %s has no effect: it is %u tokens too long for the "
+                               "text encoder.",
+                               prompts[i].name, n_cut);
+    }
+}
+
 void w2w_message_append(char **message, const char *format, ...)
 {
     g_autofree char *before = *message;

@@ -60,4 +60,11 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
 float *w2w_pipeline_encode_text(W2wPipeline *pipeline, const char *const *prompts, guint n_prompts,
                                 GError **error); /* (n_prompts, length, width) */
 
+/*
+ * How many tokens of a prompt do not fit and are cut off: what a user wants to be told.
+ * W2W_ERROR_USAGE: not UTF-8.
+ */
+gboolean w2w_pipeline_count_cut(W2wPipeline *pipeline, const char *prompt, guint *n_cut,
+                                GError **error);
+
 G_END_DECLS
