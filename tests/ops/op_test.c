@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/error.h"
+
 /* All bits set: a NaN in every float format, as it is in memory, and nothing a kernel computes. */
 #define POISON      0xff
 #define GUARD_BYTES 1024
@@ -182,12 +184,18 @@ typedef struct {
     W2wOperands operands;
 } Loaded;
 
-static void loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *device)
+/* FALSE where the device refuses the op, which it may. */
+static gboolean loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *device)
 {
     g_autoptr(GError) error = NULL;
 
     memset(loaded, 0, sizeof *loaded);
     loaded->kernel = w2w_kernel_prepare(device, &test->op, &error);
+    if (test->may_be_refused && g_error_matches(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED)) {
+        g_test_message("%s on %s: refused. %s", test->name, w2w_device_get_name(device),
+                       error->message);
+        return FALSE;
+    }
     g_assert_no_error(error);
     for (gint i = 0; i < W2W_N_SLOTS; i++)
         if (test->in[i] != NULL) {
@@ -199,6 +207,7 @@ static void loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *device
     loaded->operands.out = guarded_data(&loaded->out);
     loaded->scratch = guarded_new(device, loaded->kernel->scratch_size, NULL);
     loaded->operands.scratch = guarded_data(&loaded->scratch);
+    return TRUE;
 }
 
 static void loaded_clear(Loaded *loaded)
@@ -228,7 +237,8 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
     Loaded loaded;
 
     memset(poison, POISON, n * sizeof(float));
-    loaded_init(&loaded, test, device);
+    if (!loaded_init(&loaded, test, device))
+        return NULL;
     run_once(&loaded);
     first = (float *)guarded_get(&loaded.out, "output");
     for (gint64 i = 0; i < n; i++)
@@ -262,26 +272,34 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
 
 /* --- against the reference --- */
 
+/* What there is to test. 3 threads: an uneven share of nearly everything. */
+static const struct {
+    const char *name;
+    guint n_threads;
+} variants[] = {{"reference", 1}, {"cpu", 1}, {"cpu", 3}};
+
 void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, gpointer data),
                              gpointer data)
 {
-    const guint n_threads[] = {1, 3}; /* 3: an uneven share of nearly everything */
+    for (gsize i = 0; w2w_device_names[i] != NULL; i++) {
+        guint n_variants = 0;
 
-    for (gsize i = 0; w2w_device_names[i] != NULL; i++)
-        for (gsize j = 0; j < G_N_ELEMENTS(n_threads); j++) {
-            const gboolean is_reference = g_str_equal(w2w_device_names[i], "reference");
-            const W2wDeviceOptions options = {.n_threads = n_threads[j]};
-            g_autofree char *label =
-                g_strdup_printf("%s, %u thread(s)", w2w_device_names[i], n_threads[j]);
+        for (gsize j = 0; j < G_N_ELEMENTS(variants); j++) {
+            const W2wDeviceOptions options = {.n_threads = variants[j].n_threads};
+            g_autofree char *description = NULL;
             g_autoptr(GError) error = NULL;
             g_autoptr(W2wDevice) device = NULL;
 
-            if (is_reference && j > 0)
-                continue; /* it has no threads */
-            device = w2w_device_new(w2w_device_names[i], &options, &error);
+            if (!g_str_equal(w2w_device_names[i], variants[j].name))
+                continue;
+            device = w2w_device_new(variants[j].name, &options, &error);
             g_assert_no_error(error);
-            func(device, label, data);
+            description = w2w_device_describe(device);
+            func(device, description, data);
+            n_variants++;
         }
+        g_assert_cmpuint(n_variants, >, 0); /* a device that nobody tests */
+    }
 }
 
 static W2wDevice *reference_new(void)
@@ -301,7 +319,8 @@ static void bench(const W2wOpCase *test, W2wDevice *device, const char *label)
     gint n_repeats = 1;
     Loaded loaded;
 
-    loaded_init(&loaded, test, device);
+    if (!loaded_init(&loaded, test, device))
+        return;
     while (g_get_monotonic_time() - start < G_USEC_PER_SEC / 5) {
         const gint64 from = g_get_monotonic_time();
 
@@ -312,7 +331,7 @@ static void bench(const W2wOpCase *test, W2wDevice *device, const char *label)
             n_repeats *= 2, best = G_MAXINT64;
     }
     loaded_clear(&loaded);
-    g_print("# bench %-28s %-16s %10.2f us %8.2f GFLOP/s\n", test->name, label, best / 1e3,
+    g_print("# bench %-28s %-26s %10.2f us %8.2f GFLOP/s\n", test->name, label, best / 1e3,
             w2w_op_flops(&test->op) / (double)best);
 }
 
@@ -334,6 +353,8 @@ static void check_device(W2wDevice *device, const char *label, gpointer data)
     if (g_str_equal(w2w_device_get_name(device), "reference"))
         return;
     actual = w2w_op_case_run(test, device);
+    if (actual == NULL)
+        return;
     for (gint64 i = 0; i < n; i++) {
         const double difference = fabs((double)actual[i] - check->expected[i]);
         const double unit = 0x1p-24 * check->magnitude[i];

@@ -44,8 +44,10 @@ static const Attention cases[] = {
 /* clang-format on */
 
 /*
- * out = Σ p v with p = softmax(s): the terms p |v|, and what a score is off by moves its p by as
- * much: by the terms scale |q| |k| of the score's own sum.
+ * out = Σ p v / Σ p with p = exp(s). Terms of one sign, or one term that outweighs the others, make
+ * partial sums as large as the whole from the start, and each of the n additions rounds one of
+ * these: √n of half a unit of Σ p |v|, besides the roundings of the division. And p is off by what
+ * the exponential and its score are: by the terms scale |q| |k| of the score's own sum.
  */
 static void accumulated(const W2wOpCase *test, const float *expected, double *magnitude)
 {
@@ -62,6 +64,7 @@ static void accumulated(const W2wOpCase *test, const float *expected, double *ma
         const gint64 first_key = (gint64)n * n_keys * query.c + column;
         const float *q = test->in[W2W_SLOT_QUERY] + first;
         const gint n_visible = test->op.params.attention.causal ? MIN(i + 1, n_keys) : n_keys;
+        const double of_sums = 1.0 + 0.5 * sqrt(n_visible);
         double largest = -INFINITY, sum = 0.0;
 
         for (gint j = 0; j < n_visible; j++) {
@@ -83,7 +86,8 @@ static void accumulated(const W2wOpCase *test, const float *expected, double *ma
 
                 magnitude[first + c] +=
                     score[j] / sum *
-                    (fabs((double)v[c]) + of_score[j] * fabs((double)v[c] - expected[first + c]));
+                    (of_sums * fabs((double)v[c]) +
+                     (1.0 + of_score[j]) * fabs(v[c] - (double)expected[first + c]));
             }
         }
     }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * All ops on all devices: /golden against PyTorch, /ops against the reference device.
- * W2W_OP_BENCH=1 also prints what each case of /ops takes.
+ * All ops on all devices: /golden against PyTorch, /ops against the reference device. With
+ * --baseline, the cpu device as on a processor that has nothing special. W2W_OP_BENCH=1 also
+ * prints what each case of /ops takes.
  */
 #include "tests/ops/op_test.h"
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+    g_test_init(&argc, &argv, NULL);
+    if (argc > 1 && g_str_equal(argv[1], "--baseline"))
+        g_setenv("W2W_CPU_INSTRUCTION_SET", "baseline", TRUE);
     w2w_add_tests_activation();
     w2w_add_tests_add();
     w2w_add_tests_attention();

@@ -434,6 +434,20 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
             return FALSE;
         }
     }
+    if (kernel->n_taps > MAX_TAPS) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "A convolution of %d taps cannot be computed; at most %d are supported.",
+                    kernel->n_taps, MAX_TAPS);
+        return FALSE;
+    }
+    if (layout.geglu && (kernel->lora_rank > 0 || op->in[W2W_SLOT_RESIDUAL].n != 0 ||
+                         op->in[W2W_SLOT_IMAGE_BIAS].n != 0)) {
+        /* fusion.c makes none of these: finish_tile() adds only the bias to GEGLU's columns. */
+        g_set_error_literal(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                            "A GEGLU can be computed together with a linear layer only where "
+                            "nothing but a bias is added in between.");
+        return FALSE;
+    }
     cut_into_tasks(kernel, w2w_thread_pool_get_n_threads(cpu->pool));
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;
