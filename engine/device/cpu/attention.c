@@ -318,10 +318,10 @@ static void end_block(const AttentionKernel *kernel, Block block, float *out, gi
 {
     for (gint64 i = 0; i < n_rows; i++) {
         const float *sum = block.sum + i * kernel->head_vectors * WIDTH;
-        const float reciprocal = 1.0f / block.weight[i];
+        const float weight = block.weight[i];
 
         for (gint64 k = 0; k < kernel->head_width; k++)
-            out[i * kernel->n_channels + k] = sum[k] * reciprocal;
+            out[i * kernel->n_channels + k] = sum[k] / weight;
     }
 }
 
