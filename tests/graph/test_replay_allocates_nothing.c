@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A replay of the embedded world's networks allocates nothing, in no thread and in no library:
+ * every allocation function of the C library is counted while a plan replays.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "engine/models/text_encoder.h"
+#include "engine/models/unet.h"
+#include "engine/models/vae.h"
+
+static _Atomic gboolean counting;
+static _Atomic guint n_allocations;
+
+static void count(void)
+{
+    if (atomic_load_explicit(&counting, memory_order_relaxed))
+        atomic_fetch_add(&n_allocations, 1);
+}
+
+#if defined(__has_feature) /* clang's way of saying what gcc says with a macro */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+/* AddressSanitizer brings its own allocator and tells of every call. */
+int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void *, size_t),
+                                              void (*free_hook)(const volatile void *));
+
+static void on_malloc(const volatile void *pointer, size_t size)
+{
+    count();
+}
+
+static void on_free(const volatile void *pointer)
+{
+}
+
+static void watch_allocations(void)
+{
+    g_assert_cmpint(__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free), >, 0);
+}
+#else
+/* The program's own functions come before the C library's, for shared libraries too. */
+#define EXPORT __attribute__((visibility("default")))
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *pointer, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+EXPORT void *malloc(size_t size)
+{
+    count();
+    return __libc_malloc(size);
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+    count();
+    return __libc_calloc(n, size);
+}
+
+EXPORT void *realloc(void *pointer, size_t size)
+{
+    count();
+    return __libc_realloc(pointer, size);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+    count();
+    return __libc_memalign(alignment, size);
+}
+
+EXPORT int posix_memalign(void **pointer, size_t alignment, size_t size)
+{
+    count();
+    *pointer = __libc_memalign(alignment, size);
+    return *pointer != NULL ? 0 : ENOMEM;
+}
+
+static void watch_allocations(void)
+{
+}
+#endif
+
+static W2wDevice *device;
+
+static void replay_and_count(W2wGraph *graph, GError *error)
+{
+    g_autoptr(W2wPlan) plan = NULL;
+
+    g_assert_no_error(error);
+    plan = w2w_plan_new(graph, device, W2W_PLAN_DEFAULT, &error);
+    g_assert_no_error(error);
+
+    /* The first one too: there is no warming up. */
+    atomic_store(&n_allocations, 0);
+    atomic_store(&counting, TRUE);
+    for (guint i = 0; i < 3; i++)
+        w2w_plan_replay(plan);
+    atomic_store(&counting, FALSE);
+    g_assert_cmpuint(atomic_load(&n_allocations), ==, 0);
+}
+
+static char *model_directory(const char *part)
+{
+    return g_build_filename(g_getenv("W2W_DATA_DIR"), "model", part, NULL);
+}
+
+static void test_text_encoder(void)
+{
+    g_autofree char *directory = model_directory("text_encoder");
+    GError *error = NULL;
+    g_autoptr(W2wTextEncoder) encoder = w2w_text_encoder_open(directory, &error);
+
+    g_assert_no_error(error);
+    replay_and_count(w2w_text_encoder_record(encoder, 2, FALSE, &error), error);
+}
+
+static void test_unet(void)
+{
+    g_autofree char *directory = model_directory("unet");
+    GError *error = NULL;
+    g_autoptr(W2wUnet) unet = w2w_unet_open(directory, &error);
+    guint n_targets;
+    const W2wLoraTarget *targets;
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+    W2wUnetRecordOptions options = {.batch = 2, .text_length = 77, .lora_rank = 1};
+
+    g_assert_no_error(error);
+    targets = w2w_unet_get_lora_targets(unet, &n_targets);
+    for (guint i = 0; i < n_targets; i++)
+        g_ptr_array_add(paths, (gpointer)targets[i].path);
+    g_ptr_array_add(paths, NULL);
+    options.height = options.width = w2w_unet_get_sample_size(unet);
+    options.lora_paths = (const char *const *)paths->pdata;
+    options.lora_scale = 27.0f;
+    replay_and_count(w2w_unet_record(unet, &options, &error), error);
+}
+
+static void test_vae(void)
+{
+    g_autofree char *directory = model_directory("vae");
+    GError *error = NULL;
+    g_autoptr(W2wVae) vae = w2w_vae_open(directory, &error);
+
+    g_assert_no_error(error);
+    replay_and_count(w2w_vae_record_decode(vae, 1, 16, 16, FALSE, &error), error);
+    replay_and_count(w2w_vae_record_encode(vae, 1, 128, 128, FALSE, &error), error);
+}
+
+/* The counter itself works, in libraries and in other threads. */
+static gpointer allocate_in_thread(gpointer data)
+{
+    return g_malloc(100);
+}
+
+static void test_counter(void)
+{
+    GThread *thread;
+
+    atomic_store(&n_allocations, 0);
+    atomic_store(&counting, TRUE);
+    thread = g_thread_new("allocates", allocate_in_thread, NULL);
+    g_free(g_thread_join(thread));
+    g_free(g_strdup("text"));
+    atomic_store(&counting, FALSE);
+    g_assert_cmpuint(atomic_load(&n_allocations), >=, 2);
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    const W2wDeviceOptions options = {.n_threads = 2};
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    watch_allocations();
+    device = w2w_device_new("cpu", &options, &error);
+    g_assert_no_error(error);
+    g_test_add_func("/replay/the-counter-counts", test_counter);
+    g_test_add_func("/replay/text-encoder-allocates-nothing", test_text_encoder);
+    g_test_add_func("/replay/unet-allocates-nothing", test_unet);
+    g_test_add_func("/replay/vae-allocates-nothing", test_vae);
+    status = g_test_run();
+    w2w_device_free(device);
+    return status;
+}
