@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* PyTorch's arrays in and out of the engine's plans. */
+#include "tests/models/network_run.h"
+
+#include <string.h>
+
+const char *const network_run_devices[] = {"cpu", "reference", NULL};
+
+W2wDevice *network_run_device(const char *name)
+{
+    static GHashTable *devices;
+    g_autoptr(GError) error = NULL;
+    W2wDevice *device;
+
+    if (devices == NULL)
+        devices = g_hash_table_new(g_str_hash, g_str_equal);
+    device = g_hash_table_lookup(devices, name);
+    if (device == NULL) {
+        device = w2w_device_new(name, NULL, &error);
+        if (device == NULL)
+            g_error("%s", error->message);
+        g_hash_table_insert(devices, g_strdup(name), device);
+    }
+    return device;
+}
+
+W2wPlan *network_run_plan(W2wGraph *graph, const char *device_name, const char *what)
+{
+    g_autoptr(GError) error = NULL;
+    W2wPlan *plan = w2w_plan_new(graph, network_run_device(device_name), W2W_PLAN_DEFAULT, &error);
+
+    if (plan == NULL)
+        g_error("%s: %s", what, error->message);
+    return plan;
+}
+
+/* The engine's shape of `array`. */
+static W2wShape shape_of(const W2wArray *array)
+{
+    const gint64 *s = array->shape;
+
+    switch (array->n_dims) {
+    case 2:
+        return (W2wShape){(gint)s[0], 1, 1, (gint)s[1]};
+    case 3:
+        return (W2wShape){(gint)s[0], 1, (gint)s[1], (gint)s[2]};
+    case 4:
+        return (W2wShape){(gint)s[0], (gint)s[2], (gint)s[3], (gint)s[1]};
+    default:
+        g_error("A golden array of %u dimensions is no activation.", array->n_dims);
+    }
+}
+
+gint network_run_batch(const W2wArray *array)
+{
+    return shape_of(array).n;
+}
+
+gint network_run_height(const W2wArray *array)
+{
+    return shape_of(array).h;
+}
+
+gint network_run_width(const W2wArray *array)
+{
+    return shape_of(array).w;
+}
+
+/* One image: (C,H·W) to (H·W,C), or back. */
+static void transpose(const float *in, gint64 n_rows, gint64 n_columns, float *out)
+{
+    for (gint64 row = 0; row < n_rows; row++)
+        for (gint64 column = 0; column < n_columns; column++)
+            out[column * n_rows + row] = in[row * n_columns + column];
+}
+
+void network_run_set(W2wPlan *plan, const char *input, const W2wArray *array, gint first)
+{
+    const W2wShape have = shape_of(array);
+    const W2wShape want = w2w_plan_get_input_shape(plan, input);
+    const gint64 n_pixels = (gint64)have.h * have.w, n_per_image = n_pixels * have.c;
+    g_autofree float *values = g_new(float, array->n_elements);
+    g_autofree float *nhwc = g_new(float, array->n_elements);
+
+    if (have.h != want.h || have.w != want.w || have.c != want.c || first + want.n > have.n)
+        g_error("The input %s takes (%d, %d, %d, %d), not (%d, %d, %d, %d).", input, want.n, want.h,
+                want.w, want.c, have.n, have.h, have.w, have.c);
+    w2w_array_to_f32(array, values);
+    if (array->n_dims == 4)
+        for (gint64 i = 0; i < have.n; i++)
+            transpose(values + i * n_per_image, have.c, n_pixels, nhwc + i * n_per_image);
+    else
+        memcpy(nhwc, values, (gsize)array->n_elements * sizeof(float));
+    w2w_plan_set_input(plan, input, nhwc + first * n_per_image);
+}
+
+void network_run_fill(W2wPlan *plan, const char *input, float value)
+{
+    const gint64 n = w2w_shape_n_elements(w2w_plan_get_input_shape(plan, input));
+    g_autofree float *values = g_new(float, n);
+
+    for (gint64 i = 0; i < n; i++)
+        values[i] = value;
+    w2w_plan_set_input(plan, input, values);
+}
+
+float *network_run_get(W2wPlan *plan, const char *output, const W2wArray *expected)
+{
+    const W2wShape want = shape_of(expected);
+    const W2wShape have = w2w_plan_get_output_shape(plan, output);
+    const gint64 n_pixels = (gint64)have.h * have.w, n_per_image = n_pixels * have.c;
+    float *values = g_new(float, expected->n_elements);
+    g_autofree float *nhwc = g_new(float, expected->n_elements);
+
+    if (!w2w_shape_equal(want, have))
+        g_error("The output %s is (%d, %d, %d, %d); (%d, %d, %d, %d) was expected.", output, have.n,
+                have.h, have.w, have.c, want.n, want.h, want.w, want.c);
+    w2w_plan_get_output(plan, output, nhwc);
+    if (expected->n_dims == 4)
+        for (gint64 i = 0; i < have.n; i++)
+            transpose(nhwc + i * n_per_image, n_pixels, have.c, values + i * n_per_image);
+    else
+        memcpy(values, nhwc, (gsize)expected->n_elements * sizeof(float));
+    return values;
+}
+
+void network_run_compare(W2wPlan *plan, const char *output, W2wGolden *golden, const char *file,
+                         const char *key)
+{
+    const W2wArray *expected = w2w_golden_get(golden, file, key);
+    g_autofree float *values = network_run_get(plan, output, expected);
+
+    w2w_golden_compare(golden, file, key, expected, values);
+}
+
+/* --- test cases, named by what the files hold --- */
+
+typedef struct {
+    NetworkCase network_case;
+    NetworkTest test;
+} Registered;
+
+static void run_registered(gconstpointer data)
+{
+    const Registered *registered = data;
+
+    registered->test(&registered->network_case);
+}
+
+void network_run_add(const char *name, const char *what, const W2wArray *input,
+                     gint64 max_reference_pixels, NetworkTest test)
+{
+    const W2wShape shape = shape_of(input);
+
+    for (guint i = 0; network_run_devices[i] != NULL; i++) {
+        const gboolean slow = g_str_equal(network_run_devices[i], "reference");
+        g_autofree char *path = g_strdup_printf("/%s/%s/%s", name, network_run_devices[i], what);
+        Registered *registered;
+
+        if (slow && w2w_shape_n_rows(shape) > max_reference_pixels)
+            continue;
+        registered =
+            g_new0(Registered, 1); /* lives as long as the program: GLib has no destructor */
+        registered->network_case.device = network_run_devices[i];
+        registered->network_case.what = g_strdup(what);
+        registered->test = test;
+        g_test_add_data_func(path, registered, run_registered);
+    }
+}
