@@ -11,10 +11,9 @@
 #define OPTION_COLUMN 28
 
 const char *const w2w_help_examples[] = {
-    "w2w sample -n 4 -o people",
-    "w2w edit --identity people/person-1.safetensors --direction Young=-0.8 "
-    "--protect Male -o older.safetensors",
-    "w2w render --identity older.safetensors --prompt \"sks person with a hat\" -o hat.png",
+    "w2w sample -n 4 --seed 1 -o people",
+    "w2w edit --identity people/person-1.safetensors --direction Young=-0.8 -o old.safetensors",
+    "w2w render --identity old.safetensors --prompt \"sks person with a hat\" -o hat.png",
     "w2w info people/person-1.safetensors",
     NULL,
 };
@@ -73,12 +72,17 @@ char *w2w_help_synopsis(const W2wCommand *command)
 static char *describe(const W2wParameter *parameter)
 {
     GString *text = g_string_new(parameter->blurb);
+    /* What is left to the world has said so in its blurb. */
+    const gboolean from_world = (parameter->flags & W2W_PARAMETER_FROM_WORLD) != 0;
 
-    if (parameter->type == W2W_PARAMETER_INT || parameter->type == W2W_PARAMETER_DOUBLE)
-        g_string_append_printf(text, " %g to %g, default %g.", parameter->minimum,
-                               parameter->maximum, parameter->number);
-    else if (parameter->type == W2W_PARAMETER_CHOICE)
+    if (parameter->type == W2W_PARAMETER_INT || parameter->type == W2W_PARAMETER_DOUBLE) {
+        g_string_append_printf(text, " %g to %g", parameter->minimum, parameter->maximum);
+        if (!from_world)
+            g_string_append_printf(text, ", default %g", parameter->number);
+        g_string_append_c(text, '.');
+    } else if (parameter->type == W2W_PARAMETER_CHOICE && !from_world) {
         g_string_append_printf(text, " Default %s.", parameter->string);
+    }
     return g_string_free(text, FALSE);
 }
 

@@ -15,11 +15,6 @@
 #define MAX_ENTRIES 2000
 #define MAX_DEPTH   3
 
-static double round_to(double number, double unit)
-{
-    return round(number / unit) * unit;
-}
-
 /* Each attribute's position in units of the population's half range, the farthest first. */
 typedef struct {
     const char *name;
@@ -60,7 +55,7 @@ static void add_positions(const W2wIdentity *identity, W2wSpace *space, JsonObje
         JsonObject *row = json_object_new();
 
         json_object_set_string_member(row, "direction", position->name);
-        json_object_set_double_member(row, "position", round_to(position->position, 1e-3));
+        json_object_set_double_member(row, "position", round(position->position * 1000.0) / 1000.0);
         json_object_set_boolean_member(row, "outside_of_people", position->outside);
         json_array_add_object_element(table, row);
     }
@@ -148,7 +143,7 @@ static void add_row(JsonArray *rows, const char *name, const char *type, const c
 {
     JsonObject *row = json_object_new();
 
-    json_object_set_string_member(row, "name", name);
+    json_object_set_string_member(row, "name", *name != 0 ? name : "(the file)");
     json_object_set_string_member(row, "type", type);
     json_object_set_string_member(row, "value", value);
     json_array_add_object_element(rows, row);

@@ -7,6 +7,9 @@
 /* Longer ones are no slip of the finger, and the table below stays small. */
 #define MAX_LENGTH 64
 
+/* Shorter ones begin too many words. */
+#define MIN_PREFIX 4
+
 /* Case folded, with one separator; NULL for what is too long to be a slip. */
 static char *normalise(const char *name)
 {
@@ -57,8 +60,10 @@ const char *w2w_nearest_name(const char *name, const char *const *candidates)
         slips = distance(wanted, candidate);
         /* A third of the letters: more turns one word into another. */
         allowed = MAX(1, MIN(strlen(wanted), strlen(candidate)) / 3);
-        /* The beginning of a long name is meant for it too ("Receding"). */
-        if (strlen(wanted) >= 4 && g_str_has_prefix(candidate, wanted))
+        /* The beginning of a name is meant for it too ("Receding"), or one with an ending
+         * ("Younger"). */
+        if ((strlen(wanted) >= MIN_PREFIX && g_str_has_prefix(candidate, wanted)) ||
+            (strlen(candidate) >= MIN_PREFIX && g_str_has_prefix(wanted, candidate)))
             slips = MIN(slips, allowed);
         if (slips <= allowed && slips < nearest_distance) {
             nearest = candidates[i];

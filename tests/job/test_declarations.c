@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Every job's declaration is sane: flags, procedures, dialogs and the manual page are made of it,
+ * and nobody looks at it again before a user does.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/job/job.h"
+#include "engine/job/rendering.h"
+
+typedef void (*ParameterFunc)(const W2wJob *job, const W2wParameter *parameter);
+
+static void for_each(ParameterFunc func)
+{
+    guint n = 0;
+
+    for (guint i = 0; w2w_jobs[i] != NULL; i++)
+        for (guint j = 0; j < w2w_jobs[i]->n_parameters; j++, n++)
+            func(w2w_jobs[i], &w2w_jobs[i]->parameters[j]);
+    g_assert_cmpuint(n, >, 0);
+}
+
+static gboolean is_number(const W2wParameter *parameter)
+{
+    return parameter->type == W2W_PARAMETER_INT || parameter->type == W2W_PARAMETER_DOUBLE ||
+           parameter->type == W2W_PARAMETER_SEED;
+}
+
+static void check_range(const W2wJob *job, const W2wParameter *parameter)
+{
+    g_test_message("%s %s", job->name, parameter->name);
+    if (is_number(parameter)) {
+        g_assert_cmpfloat(parameter->minimum, <, parameter->maximum);
+        g_assert_cmpfloat(parameter->minimum, <=, parameter->number);
+        g_assert_cmpfloat(parameter->number, <=, parameter->maximum);
+        if (parameter->flags & W2W_PARAMETER_FROM_WORLD)
+            g_assert_cmpfloat(parameter->number, ==, 0.0);
+    }
+    if (parameter->type == W2W_PARAMETER_INT) {
+        g_assert_cmpfloat(parameter->minimum, >=, G_MININT32);
+        g_assert_cmpfloat(parameter->maximum, <=, G_MAXINT32);
+        g_assert_cmpfloat(floor(parameter->number), ==, parameter->number);
+    }
+    if (parameter->type == W2W_PARAMETER_SEED) {
+        g_assert_cmpfloat(parameter->minimum, ==, -1);
+        g_assert_cmpfloat(parameter->maximum, ==, W2W_SEED_MAX);
+    }
+}
+
+static void test_ranges(void)
+{
+    for_each(check_range);
+}
+
+static void check_choices(const W2wJob *job, const W2wParameter *parameter)
+{
+    g_test_message("%s %s", job->name, parameter->name);
+    if (parameter->type != W2W_PARAMETER_CHOICE) {
+        g_assert_null(parameter->choices);
+        return;
+    }
+    g_assert_cmpuint(g_strv_length((char **)parameter->choices), >, 0);
+    g_assert_true(g_strv_contains(parameter->choices, parameter->string));
+    if (parameter->choice_labels != NULL)
+        g_assert_cmpuint(g_strv_length((char **)parameter->choice_labels), ==,
+                         g_strv_length((char **)parameter->choices));
+}
+
+static void test_choices(void)
+{
+    for_each(check_choices);
+}
+
+static void test_names_are_unique(void)
+{
+    g_autoptr(GHashTable) jobs = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; w2w_jobs[i] != NULL; i++) {
+        const W2wJob *job = w2w_jobs[i];
+        g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+
+        g_assert_true(g_hash_table_add(jobs, (gpointer)job->name));
+        g_assert_true(w2w_job_lookup(job->name) == job);
+        for (guint j = 0; j < job->n_parameters; j++) {
+            const W2wParameter *parameter = &job->parameters[j];
+            const char short_name[] = {parameter->short_name, 0};
+
+            g_test_message("%s %s", job->name, parameter->name);
+            g_assert_true(g_hash_table_add(names, (gpointer)parameter->name));
+            g_assert_cmpuint(strspn(parameter->name, "abcdefghijklmnopqrstuvwxyz0123456789-"), ==,
+                             strlen(parameter->name));
+            if (parameter->short_name != 0)
+                g_assert_true(g_hash_table_add(names, (gpointer)g_intern_string(short_name)));
+        }
+    }
+    g_assert_null(w2w_job_lookup("nothing"));
+}
+
+/* The letter behind the underscore, for the keyboard. */
+static char mnemonic(const char *label)
+{
+    const char *underscore = strchr(label, '_');
+
+    g_assert_nonnull(underscore);
+    g_assert_null(strchr(underscore + 1, '_'));
+    g_assert_true(g_ascii_isalpha(underscore[1]));
+    return g_ascii_tolower(underscore[1]);
+}
+
+static void test_mnemonics_are_unique(void)
+{
+    gboolean job_letters[128] = {FALSE};
+
+    for (guint i = 0; w2w_jobs[i] != NULL; i++) {
+        const W2wJob *job = w2w_jobs[i];
+        gboolean letters[128] = {FALSE};
+        const char letter = mnemonic(job->label);
+
+        g_assert_false(job_letters[(int)letter]);
+        job_letters[(int)letter] = TRUE;
+        for (guint j = 0; j < job->n_parameters; j++) {
+            const char own = mnemonic(job->parameters[j].label);
+
+            g_test_message("%s %s", job->name, job->parameters[j].name);
+            g_assert_false(letters[(int)own]);
+            letters[(int)own] = TRUE;
+        }
+    }
+}
+
+/* Whole sentences, in the manual page, in tool tips and in GIMP's procedure browser. */
+static void assert_sentence(const char *text)
+{
+    g_assert_nonnull(text);
+    g_assert_true(g_utf8_validate(text, -1, NULL));
+    g_assert_true(g_ascii_isupper(text[0]));
+    g_assert_true(g_str_has_suffix(text, "."));
+    g_assert_null(strstr(text, "  "));
+}
+
+static void check_blurb(const W2wJob *job, const W2wParameter *parameter)
+{
+    g_test_message("%s %s", job->name, parameter->name);
+    assert_sentence(parameter->blurb);
+}
+
+static void test_texts(void)
+{
+    for (guint i = 0; w2w_jobs[i] != NULL; i++) {
+        assert_sentence(w2w_jobs[i]->blurb);
+        assert_sentence(w2w_jobs[i]->help);
+        g_assert_true(g_str_has_suffix(w2w_jobs[i]->label, "…"));
+        g_assert_nonnull(w2w_jobs[i]->check);
+        g_assert_nonnull(w2w_jobs[i]->run);
+    }
+    for_each(check_blurb);
+}
+
+/* A scheduler that the engine learns must be offered, and in the place that its number says. */
+static void test_schedulers(void)
+{
+    guint n = 0;
+
+    g_assert_cmpstr(w2w_rendering_schedulers[0], ==, "world");
+    for (; w2w_scheduler_names[n] != NULL; n++)
+        g_assert_cmpstr(w2w_rendering_schedulers[n + 1], ==, w2w_scheduler_names[n]);
+    g_assert_cmpuint(g_strv_length((char **)w2w_rendering_schedulers), ==, n + 1);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/job/declarations/ranges", test_ranges);
+    g_test_add_func("/job/declarations/choices", test_choices);
+    g_test_add_func("/job/declarations/names-are-unique", test_names_are_unique);
+    g_test_add_func("/job/declarations/mnemonics-are-unique", test_mnemonics_are_unique);
+    g_test_add_func("/job/declarations/texts", test_texts);
+    g_test_add_func("/job/declarations/schedulers", test_schedulers);
+    return g_test_run();
+}
