@@ -109,12 +109,13 @@ void w2w_op_golden_check(W2wOpKind kind, const char *prefix, W2wGoldenLayout out
 void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, gpointer data),
                              gpointer data);
 
-/* The tests of one stem: test_<stem>.c. */
+/* The tests of one stem: test_<stem>.c; and of what belongs to no op. */
 void w2w_add_tests_activation(void);
 void w2w_add_tests_add(void);
 void w2w_add_tests_attention(void);
 void w2w_add_tests_concat(void);
 void w2w_add_tests_conv2d(void);
+void w2w_add_tests_device(void);
 void w2w_add_tests_geglu(void);
 void w2w_add_tests_group_norm(void);
 void w2w_add_tests_layer_norm(void);

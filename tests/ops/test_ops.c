@@ -16,6 +16,7 @@ int main(int argc, char **argv)
     w2w_add_tests_attention();
     w2w_add_tests_concat();
     w2w_add_tests_conv2d();
+    w2w_add_tests_device();
     w2w_add_tests_geglu();
     w2w_add_tests_group_norm();
     w2w_add_tests_layer_norm();

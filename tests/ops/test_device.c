@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Devices by name, and what reports say about an op. */
+#include <string.h>
+
+#include "engine/error.h"
+#include "tests/ops/op_test.h"
+
+static void check_name(W2wDevice *device, const char *label, gpointer data)
+{
+    g_assert_true(g_strv_contains(w2w_device_names, w2w_device_get_name(device)));
+    g_assert_true(g_str_has_prefix(label, w2w_device_get_name(device)));
+    for (gint kind = 0; kind < W2W_N_OPS; kind++)
+        g_assert_nonnull(device->klass->prepare[kind]);
+}
+
+static void test_each_device(void)
+{
+    w2w_op_test_each_device(check_name, NULL);
+    w2w_device_free(NULL);
+    w2w_kernel_free(NULL);
+}
+
+static void test_unknown_device(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(w2w_device_new("abacus", NULL, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+    g_assert_nonnull(strstr(error->message, "abacus"));
+    for (gsize i = 0; w2w_device_names[i] != NULL; i++)
+        g_assert_nonnull(strstr(error->message, w2w_device_names[i]));
+}
+
+/* A device may lack an op; its class then has no function for it. */
+static void test_missing_op(void)
+{
+    const W2wDeviceClass klass = {.name = "half"};
+    W2wDevice device = {&klass};
+    const W2wOp op = {.kind = W2W_OP_GROUP_NORM};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(w2w_kernel_prepare(&device, &op, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED);
+    g_assert_nonnull(strstr(error->message, "half"));
+    g_assert_nonnull(strstr(error->message, "group_norm"));
+}
+
+static void test_names(void)
+{
+    for (gint i = 0; i < W2W_N_OPS; i++)
+        for (gint j = 0; j < i; j++)
+            g_assert_cmpstr(w2w_op_kind_name(i), !=, w2w_op_kind_name(j));
+    g_assert_cmpstr(w2w_op_kind_name(W2W_OP_CONV2D), ==, "conv2d");
+}
+
+/* Counted by hand. */
+static void test_flops(void)
+{
+    const gint64 one[] = {1};
+    const float zero = 0.0f;
+    g_autoptr(W2wArray) bias = w2w_array_new_f32(1, one, &zero, NULL);
+    W2wOp conv2d = {.kind = W2W_OP_CONV2D, .out = {2, 4, 5, 7}, .in = {{2, 4, 5, 3}}};
+    W2wOp linear = {.kind = W2W_OP_LINEAR, .out = {1, 1, 10, 6}, .in = {{1, 1, 10, 8}}};
+    W2wOp attention = {.kind = W2W_OP_ATTENTION,
+                       .out = {1, 1, 4, 6},
+                       .in = {{1, 1, 4, 6}, {1, 1, 4, 6}, {1, 1, 4, 6}}};
+    double all, half;
+
+    conv2d.params.conv2d.kernel_h = conv2d.params.conv2d.kernel_w = 3;
+    g_assert_cmpfloat(w2w_op_flops(&conv2d), ==, 2.0 * (2 * 4 * 5 * 7) * (3 * 3 * 3));
+    conv2d.weight[W2W_BIAS] = bias;
+    conv2d.in[W2W_SLOT_RESIDUAL] = conv2d.out;
+    g_assert_cmpfloat(w2w_op_flops(&conv2d), ==, (2 * 4 * 5 * 7) * (2.0 * 3 * 3 * 3 + 2.0));
+
+    g_assert_cmpfloat(w2w_op_flops(&linear), ==, 2.0 * 10 * 6 * 8);
+    linear.in[W2W_SLOT_LORA_A] = (W2wShape){1, 1, 2, 8};
+    linear.in[W2W_SLOT_LORA_B] = (W2wShape){1, 1, 6, 2};
+    g_assert_cmpfloat(w2w_op_flops(&linear), ==, 2.0 * 10 * (6 * 8 + 2 * 8 + 6 * 2));
+
+    attention.params.attention.n_heads = 2;
+    all = w2w_op_flops(&attention);
+    attention.params.attention.causal = TRUE;
+    half = w2w_op_flops(&attention);
+    g_assert_cmpfloat_with_epsilon(half / all, 10.0 / 16.0, 1e-12); /* pairs: 1 + 2 + 3 + 4 */
+    g_assert_cmpfloat(all, >=, 4.0 * 4 * 4 * 6);
+}
+
+void w2w_add_tests_device(void)
+{
+    g_test_add_func("/ops/device/each-device", test_each_device);
+    g_test_add_func("/ops/device/unknown-device", test_unknown_device);
+    g_test_add_func("/ops/device/missing-op", test_missing_op);
+    g_test_add_func("/ops/device/names", test_names);
+    g_test_add_func("/ops/device/flops", test_flops);
+}
