@@ -18,7 +18,12 @@ G_BEGIN_DECLS
 
 typedef struct _W2wPipeline W2wPipeline;
 
-/* Takes `device` and `world` over on success and on failure. Opens the models' configs, and reads their weights. */
+/*
+ * Takes `device` and `world` over on success and on failure. Opens tokenizer, models and scheduler
+ * and holds them against each other and against the space: W2W_ERROR_MISMATCH says which two do
+ * not belong together, W2W_ERROR_UNSUPPORTED names another kind of pipeline (SDXL …). A space
+ * without keys gets them from the UNet.
+ */
 W2wPipeline *w2w_pipeline_new(W2wWorld *world, W2wDevice *device, GError **error);
 void w2w_pipeline_free(W2wPipeline *pipeline);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPipeline, w2w_pipeline_free)
@@ -28,28 +33,48 @@ W2wDevice *w2w_pipeline_get_device(const W2wPipeline *pipeline);
 /* SHA-256 over the three models' weights (hex, owned). */
 const char *w2w_pipeline_get_model_fingerprint(W2wPipeline *pipeline);
 
+/* How often the expensive parts were done so far: a second picture of one person plans and
+ * unprojects nothing. */
 typedef struct {
-    const W2wIdentity *identity;      /* NULL: the base model, its LoRA off */
-    const W2wIdentity *base_identity; /* delayed injection: used while t > from_timestep; NULL: none */
+    guint n_plans;         /* graphs planned, weights packed */
+    guint n_unprojections; /* coefficients to LoRA weights */
+    guint n_text_encodings;
+    guint n_unet_calls;
+} W2wPipelineCounts;
+W2wPipelineCounts w2w_pipeline_get_counts(const W2wPipeline *pipeline);
+
+#define W2W_RENDER_MAX_SIZE           2048
+#define W2W_RENDER_MAX_GUIDANCE_SCALE 100.0
+
+typedef struct {
+    const W2wIdentity *identity; /* NULL: the base model, its LoRA off */
+    const W2wIdentity
+        *base_identity; /* delayed injection: used while t > from_timestep; NULL: none */
     double from_timestep;
-    const char *prompt, *negative_prompt; /* UTF-8 */
-    gint width, height;                   /* pixels, multiples of the VAE's downscale */
+    const char *prompt, *negative_prompt; /* UTF-8; the negative one may be NULL: empty */
+    gint width, height; /* pixels, multiples of the VAE's downscale up to W2W_RENDER_MAX_SIZE */
     W2wSchedulerKind scheduler;
     guint steps;
     double guidance_scale; /* ≤ 1: no guidance, one UNet call per step */
     guint64 seed;
 
     /* For tests and animation: called with the latents (1,h,w,c) after every step. */
-    void (*on_latents)(guint step, double timestep, const float *latents, gsize n, gpointer user_data);
+    void (*on_latents)(guint step, double timestep, const float *latents, gsize n,
+                       gpointer user_data);
     gpointer on_latents_data;
     const float *initial_latents; /* (1,h,w,c), standard normal; NULL: from the seed */
 } W2wRenderOptions;
 
-/* W2W_ERROR_USAGE for settings out of range; G_IO_ERROR_CANCELLED. 8-bit values rounded as diffusers does. */
+/*
+ * W2W_ERROR_USAGE for settings out of range, W2W_ERROR_MISMATCH for an identity of another space,
+ * W2W_ERROR_UNSUPPORTED for an identity where the world has no space, G_IO_ERROR_CANCELLED.
+ * 8-bit values rounded as diffusers does.
+ */
 W2wPicture *w2w_pipeline_render(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                 const W2wProgress *progress, GError **error);
 
-/* The same without the last step: "image" (1,height,width,3) as the VAE gives it; free with w2w_aligned_free(). */
+/* The same without the last step: "image" (1,height,width,3) as the VAE gives it; free with
+ * w2w_aligned_free(). */
 float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                  const W2wProgress *progress, GError **error);
 
@@ -59,6 +84,14 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
  */
 float *w2w_pipeline_encode_text(W2wPipeline *pipeline, const char *const *prompts, guint n_prompts,
                                 GError **error); /* (n_prompts, length, width) */
+
+/* Tokens of a text (77), the UNet's latents and the VAE's: what the sizes above depend on. */
+typedef struct {
+    gint text_length, text_width;
+    gint latent_channels;
+    gint downscale; /* pixels per latent */
+} W2wPipelineSizes;
+W2wPipelineSizes w2w_pipeline_get_sizes(const W2wPipeline *pipeline);
 
 /*
  * How many tokens of a prompt do not fit and are cut off: what a user wants to be told.

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The pipeline from the inside. pipeline.c opens and checks the parts, plans.c keeps what was
+ * planned, lora.c carries identities into the UNet's plans, text.c prompts, render.c samples.
+ */
+#pragma once
+
+#include "engine/models/text_encoder.h"
+#include "engine/models/tokenizer.h"
+#include "engine/models/unet.h"
+#include "engine/models/vae.h"
+#include "engine/pipeline/pipeline.h"
+
+G_BEGIN_DECLS
+
+/* A plan of one size, and what its kept inputs hold. */
+typedef struct {
+    gint batch, height, width;
+    W2wPlan *plan;
+    guint64 last_used;
+    guint64 lora; /* W2wLoraWeights.serial; 0: zeros, as a new plan has them */
+    guint64 text; /* W2wPipeline.text_serial; 0: none yet */
+} W2wKeptPlan;
+
+/* The weights of one identity. */
+typedef struct {
+    guint64 serial; /* 0: empty */
+    float *theta;   /* (n_weights) */
+    W2wIdentity *identity;
+} W2wLoraWeights;
+
+/* Delayed injection needs two identities at a time. */
+#define W2W_N_LORA_WEIGHTS 2
+
+struct _W2wPipeline {
+    W2wWorld *world;
+    W2wDevice *device;
+    W2wTokenizer *tokenizer;
+    W2wTextEncoder *text_encoder;
+    W2wUnet *unet;
+    W2wVae *vae;
+    char *scheduler_path;
+    char *fingerprint;
+    W2wPipelineSizes sizes;
+    W2wPipelineCounts counts;
+
+    W2wPlan *text_plan;     /* batch of 1; NULL until first used */
+    GHashTable *embeddings; /* prompt → float (length, width) */
+    guint64 text_serial;    /* of text_prompt and text_negative */
+    char *text_prompt, *text_negative;
+
+    GPtrArray *lora_paths; /* NULL terminated; empty without a space */
+    W2wLoraWeights lora_weights[W2W_N_LORA_WEIGHTS];
+    guint64 lora_serial;
+
+    GPtrArray *unet_plans, *decode_plans; /* W2wKeptPlan */
+    guint64 plan_clock;
+};
+
+/* --- plans.c --- */
+
+void w2w_kept_plan_free(W2wKeptPlan *kept);
+
+/* Of the size, from those that are kept, or made now. Owned by the pipeline; later calls may free
+ * it. */
+W2wKeptPlan *w2w_pipeline_get_unet_plan(W2wPipeline *pipeline, gint batch, gint height, gint width,
+                                        GError **error);
+W2wKeptPlan *w2w_pipeline_get_decode_plan(W2wPipeline *pipeline, gint height, gint width,
+                                          GError **error);
+
+/* Plans `graph`, which it takes over, and counts it. */
+W2wPlan *w2w_pipeline_plan(W2wPipeline *pipeline, W2wGraph *graph, GError **error);
+
+/* --- lora.c --- */
+
+/* Holds the space's keys against the UNet's modules; fills lora_paths. */
+gboolean w2w_pipeline_match_keys(W2wPipeline *pipeline, GError **error);
+
+/*
+ * The weights of `identity`, computed if they are not among the kept ones; `keep` (may be NULL)
+ * stays.
+ */
+W2wLoraWeights *w2w_pipeline_get_lora_weights(W2wPipeline *pipeline, const W2wIdentity *identity,
+                                              const W2wLoraWeights *keep, GError **error);
+
+/* Sets the plan's LoRA inputs if they hold something else; `weights` NULL: zeros. */
+void w2w_pipeline_set_lora(W2wPipeline *pipeline, W2wKeptPlan *kept, const W2wLoraWeights *weights);
+
+void w2w_lora_weights_clear(W2wLoraWeights *weights);
+
+/* --- text.c --- */
+
+/* Sets the plan's "text_embedding": negative prompt and prompt for a batch of 2, prompt for 1. */
+gboolean w2w_pipeline_set_text(W2wPipeline *pipeline, W2wKeptPlan *kept, const char *prompt,
+                               const char *negative_prompt, GError **error);
+
+G_END_DECLS

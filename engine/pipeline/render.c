@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The sampling loop: noise → latents → picture, step for step as diffusers'
+ * StableDiffusionPipeline does it, so that one seed gives one picture in both.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/diffusion/generator.h"
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/pipeline/pipeline_internal.h"
+
+/* One picture under way. */
+typedef struct {
+    W2wPipeline *pipeline;
+    const W2wRenderOptions *options;
+    const W2wProgress *progress;
+    gint height, width; /* of the latents */
+    guint batch;        /* 2 with guidance */
+    gsize n;            /* numbers of one picture's latents */
+    W2wScheduler *scheduler;
+    const double *timesteps;
+    guint n_timesteps;
+    const W2wLoraWeights *identity, *base; /* NULL: none */
+    float *latents;                        /* (1, height, width, channels) */
+    float *model_input, *noise_pred;       /* (batch, height, width, channels) */
+} Rendering;
+
+static void clear_rendering(Rendering *rendering)
+{
+    g_clear_pointer(&rendering->scheduler, w2w_scheduler_free);
+    w2w_aligned_free(rendering->latents);
+    w2w_aligned_free(rendering->model_input);
+    w2w_aligned_free(rendering->noise_pred);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rendering, clear_rendering)
+
+G_GNUC_PRINTF(2, 3)
+static gboolean fail_usage(GError **error, const char *format, ...)
+{
+    va_list arguments;
+    g_autofree char *message = NULL;
+
+    va_start(arguments, format);
+    message = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_set_error_literal(error, W2W_ERROR, W2W_ERROR_USAGE, message);
+    return FALSE;
+}
+
+static gboolean check_identity(W2wPipeline *pipeline, const W2wIdentity *identity, GError **error)
+{
+    W2wSpace *space = w2w_world_get_space(pipeline->world);
+
+    if (identity == NULL)
+        return TRUE;
+    if (space == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "An identity cannot be rendered with %s alone: it needs the w2w space that it "
+                    "is of.",
+                    w2w_world_get_model_directory(pipeline->world));
+        return FALSE;
+    }
+    return w2w_identity_check(identity, space, "The identity", error);
+}
+
+static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                              GError **error)
+{
+    const gint downscale = pipeline->sizes.downscale;
+
+    if (options->width < downscale || options->width > W2W_RENDER_MAX_SIZE ||
+        options->width % downscale != 0 || options->height < downscale ||
+        options->height > W2W_RENDER_MAX_SIZE || options->height % downscale != 0)
+        return fail_usage(error,
+                          "A picture of %d × %d pixels cannot be made: width and height must be "
+                          "multiples of %d up to %d.",
+                          options->width, options->height, downscale, W2W_RENDER_MAX_SIZE);
+    if (!(options->guidance_scale >= 0.0 &&
+          options->guidance_scale <= W2W_RENDER_MAX_GUIDANCE_SCALE))
+        return fail_usage(error, "The guidance scale is %g; 0 to %g was expected.",
+                          options->guidance_scale, W2W_RENDER_MAX_GUIDANCE_SCALE);
+    if (options->prompt == NULL)
+        return fail_usage(error, "There is no prompt to render.");
+    if (options->base_identity != NULL && !isfinite(options->from_timestep))
+        return fail_usage(error, "The timestep from which the identity is used is no number.");
+    return check_identity(pipeline, options->identity, error) &&
+           check_identity(pipeline, options->base_identity, error);
+}
+
+static gboolean start_scheduler(Rendering *rendering, GError **error)
+{
+    rendering->scheduler = w2w_scheduler_new_from_file(rendering->options->scheduler,
+                                                       rendering->pipeline->scheduler_path, error);
+    if (rendering->scheduler == NULL ||
+        !w2w_scheduler_start(rendering->scheduler, rendering->options->steps, error))
+        return FALSE;
+    rendering->timesteps =
+        w2w_scheduler_get_timesteps(rendering->scheduler, &rendering->n_timesteps);
+    return TRUE;
+}
+
+static gboolean find_weights(Rendering *rendering, GError **error)
+{
+    const W2wRenderOptions *options = rendering->options;
+
+    if (options->identity != NULL) {
+        rendering->identity =
+            w2w_pipeline_get_lora_weights(rendering->pipeline, options->identity, NULL, error);
+        if (rendering->identity == NULL)
+            return FALSE;
+    }
+    if (options->base_identity != NULL) {
+        rendering->base = w2w_pipeline_get_lora_weights(rendering->pipeline, options->base_identity,
+                                                        rendering->identity, error);
+        if (rendering->base == NULL)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* torch.randn((1, channels, height, width)) from the seed, turned to channels last. */
+static gboolean draw_latents(Rendering *rendering, float *latents, GError **error)
+{
+    const gsize channels = (gsize)rendering->pipeline->sizes.latent_channels;
+    const gsize n_pixels = rendering->n / channels;
+    g_autoptr(W2wGenerator) generator = w2w_generator_new(rendering->options->seed);
+    W2W_AUTO_ALIGNED float *planes =
+        w2w_aligned_alloc(rendering->n, sizeof *planes, "the latents", error);
+
+    if (planes == NULL)
+        return FALSE;
+    w2w_generator_randn(generator, rendering->n, planes);
+    for (gsize p = 0; p < n_pixels; p++)
+        for (gsize c = 0; c < channels; c++)
+            latents[p * channels + c] = planes[c * n_pixels + p];
+    return TRUE;
+}
+
+static gboolean make_latents(Rendering *rendering, GError **error)
+{
+    const float sigma = (float)w2w_scheduler_get_initial_sigma(rendering->scheduler);
+    const gsize n = rendering->n;
+
+    rendering->latents = w2w_aligned_alloc(n, sizeof(float), "the latents", error);
+    if (rendering->latents == NULL)
+        return FALSE;
+    rendering->model_input =
+        w2w_aligned_alloc(n, rendering->batch * sizeof(float), "the latents", error);
+    if (rendering->model_input == NULL)
+        return FALSE;
+    rendering->noise_pred =
+        w2w_aligned_alloc(n, rendering->batch * sizeof(float), "the latents", error);
+    if (rendering->noise_pred == NULL)
+        return FALSE;
+    if (rendering->options->initial_latents != NULL)
+        memcpy(rendering->latents, rendering->options->initial_latents, n * sizeof(float));
+    else if (!draw_latents(rendering, rendering->latents, error))
+        return FALSE;
+    for (gsize i = 0; i < n; i++)
+        rendering->latents[i] *= sigma;
+    return TRUE;
+}
+
+/* Noise of one call: uncond + scale · (cond − uncond), into the first picture's place. */
+static void call_unet(Rendering *rendering, W2wKeptPlan *kept, guint i)
+{
+    const float scale = (float)w2w_scheduler_get_input_scale(rendering->scheduler, i);
+    const float guidance = (float)rendering->options->guidance_scale;
+    const double t = rendering->timesteps[i];
+    const float timesteps[2] = {(float)t, (float)t};
+    const gsize n = rendering->n;
+    float *uncond = rendering->noise_pred;
+    const float *cond = rendering->noise_pred + n;
+
+    for (guint b = 0; b < rendering->batch; b++)
+        for (gsize e = 0; e < n; e++)
+            rendering->model_input[b * n + e] = scale * rendering->latents[e];
+    /* Delayed injection: the layout is the base's, details are the identity's. */
+    w2w_pipeline_set_lora(rendering->pipeline, kept,
+                          rendering->base != NULL && t > rendering->options->from_timestep
+                              ? rendering->base
+                              : rendering->identity);
+    w2w_plan_set_input(kept->plan, "latents", rendering->model_input);
+    w2w_plan_set_input(kept->plan, "timesteps", timesteps);
+    w2w_plan_replay(kept->plan);
+    w2w_plan_get_output(kept->plan, "noise_pred", rendering->noise_pred);
+    rendering->pipeline->counts.n_unet_calls++;
+    if (rendering->batch == 2)
+        for (gsize e = 0; e < n; e++)
+            uncond[e] += guidance * (cond[e] - uncond[e]);
+}
+
+static gboolean sample(Rendering *rendering, W2wKeptPlan *kept, GError **error)
+{
+    const W2wRenderOptions *options = rendering->options;
+
+    for (guint i = 0; i < rendering->n_timesteps; i++) {
+        g_autofree char *text = g_strdup_printf("Step %u of %u", i + 1, rendering->n_timesteps);
+
+        call_unet(rendering, kept, i);
+        if (!w2w_scheduler_step(rendering->scheduler, i, rendering->n, rendering->noise_pred,
+                                rendering->latents, error))
+            return FALSE;
+        if (options->on_latents != NULL)
+            options->on_latents(i, rendering->timesteps[i], rendering->latents, rendering->n,
+                                options->on_latents_data);
+        /* The last part is the VAE's. */
+        if (!w2w_progress_step(rendering->progress,
+                               (double)(i + 1) / (double)(rendering->n_timesteps + 1), text, error))
+            return FALSE;
+    }
+    for (gsize e = 0; e < rendering->n; e++) {
+        if (!isfinite(rendering->latents[e])) {
+            g_set_error_literal(error, W2W_ERROR, W2W_ERROR_FAILED,
+                                "The model gave numbers that are not finite. An identity far "
+                                "outside of the population, or a damaged model, does that.");
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static float *decode(Rendering *rendering, GError **error)
+{
+    const float scaling_factor = (float)w2w_vae_get_scaling_factor(rendering->pipeline->vae);
+    W2wKeptPlan *kept = w2w_pipeline_get_decode_plan(rendering->pipeline, rendering->height,
+                                                     rendering->width, error);
+    float *image;
+
+    if (kept == NULL)
+        return NULL;
+    image = w2w_aligned_alloc((gsize)rendering->options->width * (gsize)rendering->options->height,
+                              3 * sizeof *image, "a picture", error);
+    if (image == NULL)
+        return NULL;
+    for (gsize e = 0; e < rendering->n; e++)
+        rendering->latents[e] /= scaling_factor;
+    w2w_plan_set_input(kept->plan, "latents", rendering->latents);
+    w2w_plan_replay(kept->plan);
+    w2w_plan_get_output(kept->plan, "image", image);
+    return image;
+}
+
+float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                 const W2wProgress *progress, GError **error)
+{
+    const char *negative_prompt = options->negative_prompt != NULL ? options->negative_prompt : "";
+    g_auto(Rendering) rendering = {
+        .pipeline = pipeline,
+        .options = options,
+        .progress = progress,
+        .batch = options->guidance_scale > 1.0 ? 2 : 1,
+        .height = options->height / pipeline->sizes.downscale,
+        .width = options->width / pipeline->sizes.downscale,
+    };
+    W2wKeptPlan *kept;
+    W2W_AUTO_ALIGNED float *image = NULL;
+
+    if (!check_options(pipeline, options, error) || !start_scheduler(&rendering, error) ||
+        !w2w_progress_step(progress, 0.0, "Preparing", error))
+        return NULL;
+    rendering.n =
+        (gsize)rendering.height * (gsize)rendering.width * (gsize)pipeline->sizes.latent_channels;
+    if (!find_weights(&rendering, error))
+        return NULL;
+    kept = w2w_pipeline_get_unet_plan(pipeline, (gint)rendering.batch, rendering.height,
+                                      rendering.width, error);
+    if (kept == NULL ||
+        !w2w_pipeline_set_text(pipeline, kept, options->prompt, negative_prompt, error) ||
+        !make_latents(&rendering, error) || !sample(&rendering, kept, error))
+        return NULL;
+    image = decode(&rendering, error);
+    if (image == NULL || !w2w_progress_step(progress, 1.0, "Done", error))
+        return NULL;
+    return g_steal_pointer(&image);
+}
+
+/* diffusers: (x / 2 + 0.5) within 0 … 1, times 255, NumPy's round (halves to even). */
+static guint8 to_u8(float value)
+{
+    const float unit = CLAMP(value / 2.0f + 0.5f, 0.0f, 1.0f);
+
+    return isnan(unit) ? 0 : (guint8)rintf(unit * 255.0f);
+}
+
+W2wPicture *w2w_pipeline_render(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                const W2wProgress *progress, GError **error)
+{
+    W2W_AUTO_ALIGNED float *image = w2w_pipeline_render_float(pipeline, options, progress, error);
+    W2wPicture *picture;
+
+    if (image == NULL)
+        return NULL;
+    picture = w2w_picture_new((guint)options->width, (guint)options->height, error);
+    if (picture == NULL)
+        return NULL;
+    for (gsize i = 0; i < (gsize)options->width * (gsize)options->height * 3; i++)
+        picture->pixels[i] = to_u8(image[i]);
+    return picture;
+}
