@@ -66,6 +66,15 @@ float *w2w_pipeline_encode_text(W2wPipeline *pipeline, const char *const *prompt
     return g_steal_pointer(&all);
 }
 
+gboolean w2w_pipeline_count_cut(W2wPipeline *pipeline, const char *prompt, guint *n_cut,
+                                GError **error)
+{
+    const guint length = (guint)pipeline->sizes.text_length;
+    g_autofree gint32 *ids = g_new(gint32, length);
+
+    return w2w_tokenizer_encode(pipeline->tokenizer, prompt, length, ids, n_cut, error);
+}
+
 gboolean w2w_pipeline_set_text(W2wPipeline *pipeline, W2wKeptPlan *kept, const char *prompt,
                                const char *negative_prompt, GError **error)
 {
