@@ -3,7 +3,9 @@
  * conv2d on the cpu: the product of gemm.h with a row pointer per output pixel and tap.
  *
  * Stride, padding at any side and a nearest-neighbour enlargement of the input are only a
- * matter of where the pointers point; what lies outside of the picture points to zeros.
+ * matter of where the pointers point; what lies outside of the picture points to zeros. Where a
+ * tile touches neither left nor right border, the taps of one kernel row lie side by side
+ * in memory and are summed as one.
  */
 #include "engine/device/cpu/gemm.h"
 
@@ -12,50 +14,88 @@
 typedef struct {
     W2wGemmKernel parent;
     W2wShape in;
-    gint out_h, out_w, kernel_h, kernel_w, stride, pad_top, pad_left;
+    gint out_h, out_w; /* of one phase: the input's size for the sub-pixel form */
+    gint kernel_h, kernel_w, stride, pad_top, pad_left;
     gint seen_h, seen_w; /* the input as the kernel's window sees it: enlarged or not */
-    float *zeros;        /* (in.c) */
+    gboolean subpixel;
+    float *zeros; /* (kernel_w · in.c) */
 } Conv2dKernel;
 
-static void find_rows(const W2wKernel *base, const float *x, gint64 first, gint n,
-                      const float **rows)
+/* The window of one output pixel, in the input as it is seen: its corner and its output row. */
+typedef struct {
+    const float *picture;
+    gint top, left;
+} Window;
+
+/* Source of one tap; zeros outside of the picture. */
+static const float *find_tap(const Conv2dKernel *kernel, const Window *window, gint ky, gint kx)
+{
+    const W2wShape in = kernel->in;
+    gint64 y = window->top + ky, x = window->left + kx;
+
+    if (y < 0 || y >= kernel->seen_h || x < 0 || x >= kernel->seen_w)
+        return kernel->zeros;
+    if (kernel->seen_h != in.h)
+        y = y * in.h / kernel->seen_h;
+    if (kernel->seen_w != in.w)
+        x = x * in.w / kernel->seen_w;
+    return window->picture + (y * in.w + x) * in.c;
+}
+
+static void find_rows(const W2wKernel *base, const float *x, gint phase, gint64 first, gint n,
+                      W2wGemmTile *tile)
 {
     const Conv2dKernel *kernel = (const Conv2dKernel *)base;
     const W2wShape in = kernel->in;
-    const gboolean enlarged = kernel->seen_h != in.h || kernel->seen_w != in.w;
-    const gint64 pixels = (gint64)kernel->out_h * kernel->out_w;
-    gint64 image = first / pixels;
-    gint y = (gint)(first % pixels / kernel->out_w), out_x = (gint)(first % kernel->out_w);
+    const gint64 n_pixels = (gint64)kernel->out_h * kernel->out_w;
+    const gint odd_row = phase / 2, odd_column = phase % 2;
+    gint64 image = first / n_pixels;
+    gint out_y = (gint)(first % n_pixels / kernel->out_w), out_x = (gint)(first % kernel->out_w);
+    Window windows[W2W_GEMM_ROWS];
+    /* Can the taps of a kernel row be one? */
+    gboolean joined = kernel->kernel_w > 1 && kernel->seen_w == in.w && kernel->seen_h == in.h;
 
     for (gint i = 0; i < n; i++) {
-        const float *picture = x + image * in.h * in.w * in.c;
-        const float **row = rows + i;
+        Window *window = &windows[i];
 
-        for (gint ky = 0; ky < kernel->kernel_h; ky++) {
-            gint source_y = y * kernel->stride - kernel->pad_top + ky;
-            const gboolean inside = source_y >= 0 && source_y < kernel->seen_h;
-
-            if (enlarged && inside)
-                source_y = (gint)((gint64)source_y * in.h / kernel->seen_h);
-            for (gint kx = 0; kx < kernel->kernel_w; kx++, row += W2W_GEMM_ROWS) {
-                gint source_x = out_x * kernel->stride - kernel->pad_left + kx;
-
-                if (!inside || source_x < 0 || source_x >= kernel->seen_w) {
-                    *row = kernel->zeros;
-                    continue;
-                }
-                if (enlarged)
-                    source_x = (gint)((gint64)source_x * in.w / kernel->seen_w);
-                *row = picture + ((gint64)source_y * in.w + source_x) * in.c;
-            }
-        }
+        window->picture = x + image * in.h * in.w * in.c;
+        window->top = out_y * kernel->stride - kernel->pad_top + odd_row;
+        window->left = out_x * kernel->stride - kernel->pad_left + odd_column;
+        joined = joined && window->left >= 0 && window->left + kernel->kernel_w <= in.w;
+        tile->out[i] = kernel->subpixel
+                           ? ((image * kernel->out_h + out_y) * 2 + odd_row) * (2 * kernel->out_w) +
+                                 2 * out_x + odd_column
+                           : first + i;
         if (++out_x == kernel->out_w) {
             out_x = 0;
-            if (++y == kernel->out_h) {
-                y = 0;
+            if (++out_y == kernel->out_h) {
+                out_y = 0;
                 image++;
             }
         }
+    }
+    if (joined) {
+        tile->n_taps = kernel->kernel_h;
+        tile->n_channels = kernel->kernel_w * in.c;
+        for (gint i = 0; i < n; i++) {
+            const Window *window = &windows[i];
+            const float *row = window->picture + ((gint64)window->top * in.w + window->left) * in.c;
+
+            for (gint ky = 0; ky < kernel->kernel_h; ky++, row += (gint64)in.w * in.c) {
+                const gint y = window->top + ky;
+
+                tile->rows[ky * W2W_GEMM_ROWS + i] = y >= 0 && y < in.h ? row : kernel->zeros;
+            }
+        }
+    } else {
+        const float **row = tile->rows;
+
+        tile->n_taps = kernel->kernel_h * kernel->kernel_w;
+        tile->n_channels = in.c;
+        for (gint ky = 0; ky < kernel->kernel_h; ky++)
+            for (gint kx = 0; kx < kernel->kernel_w; kx++, row += W2W_GEMM_ROWS)
+                for (gint i = 0; i < n; i++)
+                    row[i] = find_tap(kernel, &windows[i], ky, kx);
     }
 }
 
@@ -71,10 +111,11 @@ static void free_conv2d(W2wKernel *base)
 W2wKernel *W2W_CPU_SYMBOL(prepare_conv2d)(W2wDevice *device, const W2wOp *op, GError **error)
 {
     Conv2dKernel *kernel = g_new0(Conv2dKernel, 1);
+    const W2wShape in = op->in[W2W_SLOT_X];
 
     kernel->parent.parent.free = free_conv2d;
     kernel->parent.rows_func = find_rows;
-    kernel->in = op->in[W2W_SLOT_X];
+    kernel->in = in;
     kernel->out_h = op->out.h;
     kernel->out_w = op->out.w;
     kernel->kernel_h = op->params.conv2d.kernel_h;
@@ -82,12 +123,24 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_conv2d)(W2wDevice *device, const W2wOp *op, GE
     kernel->stride = op->params.conv2d.stride;
     kernel->pad_top = op->params.conv2d.pad_top;
     kernel->pad_left = op->params.conv2d.pad_left;
-    kernel->seen_h =
-        op->params.conv2d.upsampled_h != 0 ? op->params.conv2d.upsampled_h : kernel->in.h;
-    kernel->seen_w =
-        op->params.conv2d.upsampled_w != 0 ? op->params.conv2d.upsampled_w : kernel->in.w;
-    kernel->zeros = w2w_aligned_alloc0((gsize)kernel->in.c, sizeof(float), "a convolution", error);
-    if (kernel->zeros == NULL || !W2W_CPU_SYMBOL(gemm_init)(&kernel->parent, device, op, error)) {
+    kernel->seen_h = op->params.conv2d.upsampled_h != 0 ? op->params.conv2d.upsampled_h : in.h;
+    kernel->seen_w = op->params.conv2d.upsampled_w != 0 ? op->params.conv2d.upsampled_w : in.w;
+    kernel->subpixel = kernel->seen_h == 2 * in.h && kernel->seen_w == 2 * in.w &&
+                       kernel->kernel_h == 3 && kernel->kernel_w == 3 && kernel->stride == 1 &&
+                       kernel->pad_top == 1 && kernel->pad_left == 1 &&
+                       op->out.h == kernel->seen_h && op->out.w == kernel->seen_w;
+    if (kernel->subpixel) {
+        /* Even outputs look one source pixel back, odd ones do not: the phase is added in
+         * find_rows(). */
+        kernel->seen_h = kernel->out_h = in.h;
+        kernel->seen_w = kernel->out_w = in.w;
+        kernel->kernel_h = kernel->kernel_w = 2;
+    }
+    kernel->zeros =
+        w2w_aligned_alloc0((gsize)kernel->kernel_w * in.c, sizeof(float), "a convolution", error);
+    if (kernel->zeros == NULL ||
+        !W2W_CPU_SYMBOL(gemm_init)(&kernel->parent, device, op,
+                                   kernel->subpixel ? W2W_GEMM_SUBPIXEL : W2W_GEMM_PLAIN, error)) {
         free_conv2d(&kernel->parent.parent);
         return NULL;
     }

@@ -22,7 +22,10 @@
 /* --- packing --- */
 
 typedef struct {
-    gint n_out, n_in, n_taps;
+    gint n_out, n_in;
+    gint n_source_taps; /* in the file */
+    gint n_taps;        /* of each phase */
+    gint n_phases;
     gboolean half, geglu;
 } Layout;
 
@@ -68,37 +71,59 @@ static W2wArray row_view(const W2wArray *array, gint o)
     return row;
 }
 
-/* (out,in,kh,kw) or (out,in) → panels [panel][tap][in][COLUMNS], float16 or float32. */
+/*
+ * The weight of one tap of one phase. Sub-pixel: along each axis, an even output sees source i − 1
+ * with the first tap and source i with the sum of the other two; an odd one source i with the sum
+ * of the first two and source i + 1 with the last.
+ */
+static float phase_weight(const Layout *layout, const float *taps, gint phase, gint tap)
+{
+    static const gint first[2][2] = {{0, 1}, {0, 2}}, last[2][2] = {{0, 2}, {1, 2}};
+    const gint row = phase / 2, column = phase % 2, ky = tap / 2, kx = tap % 2;
+    double sum = 0.0;
+
+    if (layout->n_phases == 1)
+        return taps[tap];
+    for (gint y = first[row][ky]; y <= last[row][ky]; y++)
+        for (gint x = first[column][kx]; x <= last[column][kx]; x++)
+            sum += taps[3 * y + x];
+    return (float)sum;
+}
+
+/* (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], float16 or float32. */
 static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
 {
     const Layout *layout = pack_data;
     const gint n_packed = count_panels(layout) * COLUMNS;
     const gsize depth = (gsize)layout->n_in * layout->n_taps;
-    const gsize item = layout->half ? 2 : 4;
+    const gsize phase_size = (gsize)n_packed * depth;
     /* Bounded by one output's weights, which the file's mapping has already paid for. */
-    g_autofree float *row = g_new0(float, depth);
+    g_autofree float *row = g_new0(float, (gsize)layout->n_in * layout->n_source_taps);
 
     for (gint i = 0; i < n_packed; i++) {
         const gint column = packed_column(layout, i);
-        char *panel = (char *)packed + (gsize)(i / COLUMNS) * depth * COLUMNS * item;
-        const gint place = i % COLUMNS;
+        const gsize panel = (gsize)(i / COLUMNS) * depth * COLUMNS + i % COLUMNS;
 
         if (column >= 0) {
             const W2wArray view = row_view(source, column);
 
             w2w_array_to_f32(&view, row);
         } else {
-            memset(row, 0, depth * sizeof *row);
+            memset(row, 0, (gsize)layout->n_in * layout->n_source_taps * sizeof *row);
         }
-        for (gint tap = 0; tap < layout->n_taps; tap++) {
-            for (gint k = 0; k < layout->n_in; k++) {
-                const float value = row[(gsize)k * layout->n_taps + tap];
-                const gsize at = ((gsize)tap * layout->n_in + k) * COLUMNS + place;
+        for (gint phase = 0; phase < layout->n_phases; phase++) {
+            for (gint tap = 0; tap < layout->n_taps; tap++) {
+                for (gint k = 0; k < layout->n_in; k++) {
+                    const float value =
+                        phase_weight(layout, row + (gsize)k * layout->n_source_taps, phase, tap);
+                    const gsize at =
+                        phase * phase_size + panel + ((gsize)tap * layout->n_in + k) * COLUMNS;
 
-                if (layout->half)
-                    ((guint16 *)panel)[at] = w2w_f32_to_f16(value);
-                else
-                    ((float *)panel)[at] = value;
+                    if (layout->half)
+                        ((guint16 *)packed)[at] = w2w_f32_to_f16(value);
+                    else
+                        ((float *)packed)[at] = value;
+                }
             }
         }
     }
@@ -224,7 +249,7 @@ typedef struct {
 } Run;
 
 /* lora[rank][row]: scale · (A x) of the tile's rows. */
-static void finish_tile(const Run *run, gint64 first_row, gint n_rows, gint panel,
+static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gint panel,
                         const float *sums, const float *lora)
 {
     const W2wGemmKernel *kernel = run->kernel;
@@ -240,7 +265,7 @@ static void finish_tile(const Run *run, gint64 first_row, gint n_rows, gint pane
     const gint first_column = panel * (geglu ? WIDTH : COLUMNS);
 
     for (gint i = 0; i < n_rows; i++) {
-        const gint64 row = first_row + i;
+        const gint64 row = out_rows[i];
         float *out = (float *)run->operands->out + row * n;
         const float *sum = sums + i * COLUMNS;
 
@@ -319,27 +344,36 @@ static void project_lora(const Run *run, const float *const *rows, gint n_rows, 
 #define MAX_LORA_RANK 256
 #define MAX_TAPS      9
 
+static gsize panel_size(const W2wGemmKernel *kernel)
+{
+    return (gsize)kernel->depth * COLUMNS * (kernel->half ? sizeof(guint16) : sizeof(float));
+}
+
 static void run_task(gconstpointer data, guint task, guint thread)
 {
     const Run *run = data;
     const W2wGemmKernel *kernel = run->kernel;
     const gint first_panel = (gint)task % kernel->n_panel_tasks * kernel->panels_per_task;
     const gint last_panel = MIN(first_panel + kernel->panels_per_task, kernel->n_panels);
-    const gint64 first_tile = (gint64)(task / kernel->n_panel_tasks) * kernel->row_tiles_per_task;
-    const gint64 end_row = MIN((first_tile + kernel->row_tiles_per_task) * ROWS, kernel->n_rows);
-    const gsize panel_bytes = (gsize)kernel->n_taps * kernel->n_channels * COLUMNS *
-                              (kernel->half ? sizeof(guint16) : sizeof(float));
-    const char *panels = w2w_packed_weight_get_data(kernel->weight);
-    const float *pointers[MAX_TAPS * ROWS];
+    const gint row_task = (gint)task / kernel->n_panel_tasks % kernel->n_row_tasks;
+    const gint phase = (gint)task / kernel->n_panel_tasks / kernel->n_row_tasks;
+    const gint64 first_row = (gint64)row_task * kernel->row_tiles_per_task * ROWS;
+    const gint64 end_row =
+        MIN(first_row + (gint64)kernel->row_tiles_per_task * ROWS, kernel->n_rows);
+    const gsize panel_bytes = panel_size(kernel);
+    const char *panels = (const char *)w2w_packed_weight_get_data(kernel->weight) +
+                         (gsize)phase * kernel->n_panels * panel_bytes;
+    W2wGemmTile tile;
     float sums[ROWS * COLUMNS];
     float lora[MAX_LORA_RANK * ROWS];
 
-    for (gint64 row = first_tile * ROWS; row < end_row; row += ROWS) {
+    for (gint64 row = first_row; row < end_row; row += ROWS) {
         const gint n_rows = (gint)MIN(ROWS, end_row - row);
 
-        kernel->rows_func(&kernel->parent, run->operands->in[W2W_SLOT_X], row, n_rows, pointers);
+        kernel->rows_func(&kernel->parent, run->operands->in[W2W_SLOT_X], phase, row, n_rows,
+                          &tile);
         if (kernel->lora_rank > 0)
-            project_lora(run, pointers, n_rows, lora);
+            project_lora(run, tile.rows, n_rows, lora);
         for (gint panel = first_panel; panel < last_panel; panel++) {
             /* A last panel with few columns needs only half of the work. */
             const gint n_vectors = kernel->activation != W2W_ACTIVATION_GEGLU &&
@@ -348,8 +382,8 @@ static void run_task(gconstpointer data, guint task, guint thread)
                                        : 2;
 
             accumulate_funcs[n_rows - 1][kernel->half][n_vectors - 1](
-                pointers, kernel->n_taps, kernel->n_channels, panels + panel * panel_bytes, sums);
-            finish_tile(run, row, n_rows, panel, sums, lora);
+                tile.rows, tile.n_taps, tile.n_channels, panels + panel * panel_bytes, sums);
+            finish_tile(run, tile.out, n_rows, panel, sums, lora);
         }
     }
 }
@@ -359,7 +393,8 @@ static void run_gemm(const W2wKernel *base, const W2wOperands *operands)
     const W2wGemmKernel *kernel = (const W2wGemmKernel *)base;
     const Run run = {kernel, operands};
 
-    w2w_thread_pool_run(w2w_cpu_pool(base), kernel->n_panel_tasks * kernel->n_row_tasks, run_task,
+    w2w_thread_pool_run(w2w_cpu_pool(base),
+                        kernel->n_phases * kernel->n_panel_tasks * kernel->n_row_tasks, run_task,
                         &run);
 }
 
@@ -369,13 +404,13 @@ static void run_gemm(const W2wKernel *base, const W2wOperands *operands)
  */
 static void cut_into_tasks(W2wGemmKernel *kernel, guint n_threads)
 {
-    const gsize panel_bytes = (gsize)kernel->n_taps * kernel->n_channels * COLUMNS *
-                              (kernel->half ? sizeof(guint16) : sizeof(float));
+    const gsize panel_bytes = panel_size(kernel);
     const gint64 n_row_tiles = (kernel->n_rows + ROWS - 1) / ROWS;
-    const double work = (double)kernel->n_rows * kernel->n_panels * kernel->n_taps *
-                        kernel->n_channels * COLUMNS; /* multiply-adds */
+    const double work =
+        (double)kernel->n_rows * kernel->n_phases * kernel->n_panels * kernel->depth * COLUMNS;
     /* About 50 µs of one thread's work; below it, waking another one costs more than it gives. */
-    const gint64 n_wanted = (gint64)CLAMP(work / 5e5, 1.0, n_threads == 1 ? 1e6 : 4.0 * n_threads);
+    const gint64 n_wanted =
+        (gint64)CLAMP(work / 5e5, 1.0, n_threads == 1 ? 1e6 : 4.0 * n_threads) / kernel->n_phases;
     gint64 n_row_tasks;
 
     kernel->panels_per_task = (gint)CLAMP((256 << 10) / panel_bytes, 1, (gsize)kernel->n_panels);
@@ -398,28 +433,32 @@ static void cut_into_tasks(W2wGemmKernel *kernel, guint n_threads)
 }
 
 gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
-                                   GError **error)
+                                   W2wGemmForm form, GError **error)
 {
     W2wCpuDevice *cpu = (W2wCpuDevice *)device;
     W2wArray *weight = op->weight[W2W_WEIGHT];
     Layout layout = {
         .n_out = (gint)weight->shape[0],
         .n_in = (gint)weight->shape[1],
-        .n_taps = weight->n_dims == 4 ? (gint)(weight->shape[2] * weight->shape[3]) : 1,
+        .n_source_taps = weight->n_dims == 4 ? (gint)(weight->shape[2] * weight->shape[3]) : 1,
+        .n_phases = form == W2W_GEMM_SUBPIXEL ? 4 : 1,
         .geglu = op->activation == W2W_ACTIVATION_GEGLU,
     };
     char name[64];
     gsize n_packed;
 
+    layout.n_taps = form == W2W_GEMM_SUBPIXEL ? 4 : layout.n_source_taps;
 #if defined(__F16C__)
-    layout.half = weight->dtype == W2W_DTYPE_F16;
+    /* Sums of float16 weights are float32. */
+    layout.half = weight->dtype == W2W_DTYPE_F16 && form == W2W_GEMM_PLAIN;
 #endif
     kernel->parent.device = device;
     kernel->parent.run = run_gemm;
     kernel->half = layout.half;
-    kernel->n_rows = w2w_shape_n_rows(op->out);
+    kernel->n_phases = layout.n_phases;
+    kernel->n_rows = w2w_shape_n_rows(op->out) / layout.n_phases;
     kernel->rows_per_image = (gint64)op->out.h * op->out.w;
-    kernel->n_taps = layout.n_taps;
+    kernel->depth = layout.n_taps * layout.n_in;
     kernel->n_channels = layout.n_in;
     kernel->n_columns = op->out.c;
     kernel->n_panels = count_panels(&layout);
@@ -434,10 +473,10 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
             return FALSE;
         }
     }
-    if (kernel->n_taps > MAX_TAPS) {
+    if (layout.n_taps > W2W_GEMM_MAX_TAPS) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
                     "A convolution of %d taps cannot be computed; at most %d are supported.",
-                    kernel->n_taps, MAX_TAPS);
+                    layout.n_taps, W2W_GEMM_MAX_TAPS);
         return FALSE;
     }
     if (layout.geglu && (kernel->lora_rank > 0 || op->in[W2W_SLOT_RESIDUAL].n != 0 ||
@@ -451,12 +490,11 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
     cut_into_tasks(kernel, w2w_thread_pool_get_n_threads(cpu->pool));
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;
-    g_snprintf(name, sizeof name, "panels%d%s%s", COLUMNS, layout.half ? "/half" : "",
-               layout.geglu ? "/geglu" : "");
-    kernel->weight = w2w_packed_weight_get(cpu, weight, name,
-                                           n_packed * layout.n_in * layout.n_taps *
-                                               (layout.half ? sizeof(guint16) : sizeof(float)),
-                                           pack_panels, &layout, error);
+    g_snprintf(name, sizeof name, "panels%d%s%s%s", COLUMNS, layout.half ? "/half" : "",
+               layout.geglu ? "/geglu" : "", form == W2W_GEMM_SUBPIXEL ? "/subpixel" : "");
+    kernel->weight = w2w_packed_weight_get(
+        cpu, weight, name, (gsize)kernel->n_phases * kernel->n_panels * panel_size(kernel),
+        pack_panels, &layout, error);
     if (kernel->weight == NULL)
         return FALSE;
     if (op->weight[W2W_BIAS] != NULL) {

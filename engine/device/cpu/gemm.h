@@ -20,15 +20,27 @@
 
 G_BEGIN_DECLS
 
-#define W2W_GEMM_ROWS    6
-#define W2W_GEMM_COLUMNS (2 * W2W_VECTOR_WIDTH)
+#define W2W_GEMM_ROWS     6
+#define W2W_GEMM_MAX_TAPS 9
+#define W2W_GEMM_COLUMNS  (2 * W2W_VECTOR_WIDTH)
 
 /*
- * Row pointers of output rows first … first + n − 1 (n ≤ W2W_GEMM_ROWS) of `x`:
- * rows[tap * W2W_GEMM_ROWS + i]. Entries i ≥ n are not looked at.
+ * Where one tile finds its data: per tap, row pointers of n_channels floats each
+ * (rows[tap * W2W_GEMM_ROWS + i]), and the output rows that it makes. Taps whose channels follow
+ * each other in memory may be given as one tap: weights are in the same order.
  */
-typedef void (*W2wGemmRowsFunc)(const W2wKernel *kernel, const float *x, gint64 first, gint n,
-                                const float **rows);
+typedef struct {
+    gint n_taps, n_channels; /* their product is the kernel's depth */
+    const float *rows[W2W_GEMM_MAX_TAPS * W2W_GEMM_ROWS];
+    gint64 out[W2W_GEMM_ROWS];
+} W2wGemmTile;
+
+/*
+ * Fills `tile` for rows first … first + n − 1 (n ≤ W2W_GEMM_ROWS) of one phase. Entries i ≥ n are
+ * not looked at.
+ */
+typedef void (*W2wGemmRowsFunc)(const W2wKernel *kernel, const float *x, gint phase, gint64 first,
+                                gint n, W2wGemmTile *tile);
 
 /* A kernel of its own; ops embed it at their start. */
 typedef struct {
@@ -36,10 +48,11 @@ typedef struct {
     W2wGemmRowsFunc rows_func;
     W2wPackedWeight *weight, *bias; /* bias: padded to whole panels; NULL: none */
     gboolean half;                  /* panels hold float16 */
-    gint64 n_rows;                  /* M */
-    gint64 rows_per_image;
-    gint n_taps, n_channels; /* depth is their product */
-    gint n_columns;          /* of the output */
+    gint64 n_rows;                  /* of each phase */
+    gint64 rows_per_image;          /* of the output */
+    gint n_phases;                  /* 1; or 4 products with weights of their own (conv2d.c) */
+    gint depth, n_channels;         /* taps × channels; channels of the input */
+    gint n_columns;                 /* of the output */
     gint n_panels;
     gint panels_per_task, row_tiles_per_task, n_panel_tasks, n_row_tasks;
     gint lora_rank;
@@ -48,12 +61,21 @@ typedef struct {
 } W2wGemmKernel;
 
 /*
+ * How the weights become one or more products.
+ * W2W_GEMM_SUBPIXEL: a 3×3 convolution of an input enlarged twofold is four 2×2 convolutions of the
+ * input itself, one per parity of the output's row and column, with weights that are sums of
+ * neighbouring taps: 4 multiplications where there were 9. Phase = 2 · (row parity) + column
+ * parity.
+ */
+typedef enum { W2W_GEMM_PLAIN, W2W_GEMM_SUBPIXEL } W2wGemmForm;
+
+/*
  * Fills `kernel` (zeroed, parent.free set by the caller's op through w2w_cpu_gemm_clear) for `op`,
  * a linear or conv2d: packs weights and bias, cuts the work into tasks. kernel->rows_func is the
  * caller's to set. W2W_ERROR_MEMORY.
  */
 gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
-                                   GError **error);
+                                   W2wGemmForm form, GError **error);
 void W2W_CPU_SYMBOL(gemm_clear)(W2wGemmKernel *kernel);
 
 G_END_DECLS
