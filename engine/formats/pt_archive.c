@@ -67,10 +67,11 @@ static gboolean load_storage(const W2wZip *zip, const char *prefix, W2wPtValue *
     if (!g_size_checked_mul(&n_bytes, (gsize)storage->count, w2w_dtype_size(storage->dtype)))
         return w2w_pt_fail(value->document, value->position, error,
                            "the storage “%s” claims more bytes than can be counted", storage->key);
-    if (n_bytes == 0 && !w2w_zip_has_entry(zip, entry))
-        storage->bytes = g_bytes_new(NULL, 0);
-    else
-        storage->bytes = w2w_zip_read(zip, entry, n_bytes, error);
+    if (!w2w_zip_has_entry(zip, entry))
+        return w2w_pt_fail(value->document, value->position, error,
+                           "the storage “%s” is named, but the archive lacks “%s”", storage->key,
+                           entry);
+    storage->bytes = w2w_zip_read(zip, entry, n_bytes, error);
     if (storage->bytes == NULL)
         return FALSE;
     if (g_bytes_get_size(storage->bytes) != n_bytes)

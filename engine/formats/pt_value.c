@@ -15,7 +15,8 @@
 #define BUDGET_PER_BYTE 64
 #define BUDGET_MAX      ((gsize)1 << 30)
 
-/* A container's growth: a pointer, doubled by GPtrArray. A key's: its place in the hash table. */
+/* What GLib takes for a GPtrArray with one item, a further item, a place in a hash table. */
+#define CONTAINER_BYTES (12 * sizeof(gpointer))
 #define ITEM_BYTES (2 * sizeof(gpointer))
 #define KEY_BYTES  (8 * sizeof(gpointer))
 
@@ -171,7 +172,7 @@ W2wPtValue *w2w_pt_value_new_container(W2wPtDocument *document, int kind, gsize 
 {
     W2wPtValue *value;
 
-    if (!w2w_pt_charge(document, sizeof(GPtrArray) + ITEM_BYTES, position, error))
+    if (!w2w_pt_charge(document, CONTAINER_BYTES, position, error))
         return NULL;
     value = w2w_pt_value_new(document, kind, sizeof(W2wPtContainer), position, error);
     if (value != NULL)

@@ -13,12 +13,11 @@ enum {
     END64_SIGNATURE = 0x06064b50,
     END64_LOCATOR_SIGNATURE = 0x07064b50,
 
-    LOCAL_BYTES = 30,
+    LOCAL_BYTES = 30, /* without names and extra fields */
     CENTRAL_BYTES = 46,
     END_BYTES = 22,
     END64_BYTES = 56,
     END64_LOCATOR_BYTES = 20,
-    MAX_COMMENT_BYTES = 0xffff,
 
     FLAG_ENCRYPTED = 1,
     METHOD_STORED = 0,
@@ -87,8 +86,7 @@ static gboolean find_end(const W2wZip *zip, guint64 *position)
 {
     if (zip->n_bytes < END_BYTES)
         return FALSE;
-    for (gsize comment = 0; comment <= MIN(MAX_COMMENT_BYTES, zip->n_bytes - END_BYTES);
-         comment++) {
+    for (gsize comment = 0; comment <= MIN(G_MAXUINT16, zip->n_bytes - END_BYTES); comment++) {
         const guint8 *at = zip->data + zip->n_bytes - END_BYTES - comment;
 
         if (get32(at) == END_SIGNATURE && get16(at + 20) == comment) {
@@ -176,11 +174,13 @@ static gboolean read_extra64(const guint8 *extra, gsize length, Entry *entry)
 static gboolean read_local(const W2wZip *zip, const Directory *directory, Entry *entry,
                            GError **error)
 {
-    const guint8 *at = zip->data + entry->begin;
     const gsize name_length = strlen(entry->name);
+    const guint8 *at;
 
-    if (!is_inside(zip, entry->begin, LOCAL_BYTES) || get32(at) != LOCAL_SIGNATURE)
+    if (!is_inside(zip, entry->begin, LOCAL_BYTES) ||
+        get32(zip->data + entry->begin) != LOCAL_SIGNATURE)
         return fail_at(zip, entry->begin, error, "the entry “%s” was expected", entry->name);
+    at = zip->data + entry->begin;
     if (get16(at + 26) != name_length || !is_inside(zip, entry->begin + LOCAL_BYTES, name_length) ||
         memcmp(at + LOCAL_BYTES, entry->name, name_length) != 0 || get16(at + 8) != entry->method)
         return fail_at(zip, entry->begin, error, "the entry “%s” contradicts the directory",
@@ -394,7 +394,7 @@ GBytes *w2w_zip_read(const W2wZip *zip, const char *entry_name, gsize max_bytes,
         return g_bytes_new_from_bytes(zip->bytes, (gsize)entry->data, (gsize)entry->size);
     }
     if (entry->size > W2W_ZIP_MAX_INFLATED ||
-        entry->size > (entry->packed_size + DEFLATE_SLACK) * MAX_DEFLATE_RATIO) {
+        entry->size > entry->packed_size * MAX_DEFLATE_RATIO) {
         fail_at(zip, entry->begin, error,
                 "“%s” claims to unpack to %" G_GUINT64_FORMAT " bytes, more than is accepted",
                 entry_name, entry->size);

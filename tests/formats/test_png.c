@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* PNG: written, read back, converted from every kind, refused. */
+#include <glib/gstdio.h>
+#include <png.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/formats/png.h"
+#include "tests/formats/archive_maker.h"
+
+static char *temporary_dir(void)
+{
+    GError *error = NULL;
+    char *dir = g_dir_make_tmp("w2w-png-XXXXXX", &error);
+
+    g_assert_no_error(error);
+    return dir;
+}
+
+static W2wPicture *make_picture(guint width, guint height)
+{
+    W2wPicture *picture = w2w_picture_new(width, height, NULL);
+
+    for (guint i = 0; i < 3 * width * height; i++)
+        picture->pixels[i] = (guint8)(i * 37 + i / 7);
+    return picture;
+}
+
+static void test_roundtrip(void)
+{
+    g_autofree char *dir = temporary_dir();
+    g_autofree char *path = g_build_filename(dir, "a.png", NULL);
+    g_autoptr(W2wPicture) picture = make_picture(17, 5), back = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *texts[] = {"prompt", "sks person", "title", "Gemälde 🙂", NULL};
+    g_autofree char *contents = NULL;
+    g_autoptr(GDir) listing = NULL;
+    gsize length;
+
+    g_assert_true(g_file_set_contents(path, "the file before", -1, NULL));
+    g_assert_true(w2w_png_write(picture, path, texts, &error));
+    g_assert_no_error(error);
+    back = w2w_png_read(path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(back->width, ==, 17);
+    g_assert_cmpuint(back->height, ==, 5);
+    g_assert_cmpmem(back->pixels, 17 * 5 * 3, picture->pixels, 17 * 5 * 3);
+
+    g_assert_true(g_file_get_contents(path, &contents, &length, NULL));
+    g_assert_nonnull(memmem(contents, length, "tEXtprompt\0sks person", 21));
+    g_assert_nonnull(memmem(contents, length, "iTXttitle\0\0\0\0\0Gemälde 🙂", 14 + 13));
+    g_unlink(path);
+    listing = g_dir_open(dir, 0, NULL);
+    g_assert_null(g_dir_read_name(listing));
+    g_rmdir(dir);
+}
+
+static void test_write_refused(void)
+{
+    g_autofree char *dir = temporary_dir();
+    g_autofree char *nowhere = g_build_filename(dir, "none", "a.png", NULL);
+    g_autofree char *path = g_build_filename(dir, "a.png", NULL);
+    g_autoptr(W2wPicture) picture = make_picture(2, 2);
+    g_autoptr(GError) error = NULL;
+    const char *const bad_keys[] = {"", "ä", " a", "a  b", NULL};
+    g_autoptr(GDir) listing = NULL;
+
+    g_assert_false(w2w_png_write(picture, nowhere, NULL, &error));
+    w2w_assert_refused(&error, W2W_ERROR_FILE, "cannot be written");
+    for (guint i = 0; bad_keys[i] != NULL; i++) {
+        const char *texts[] = {bad_keys[i], "x", NULL};
+
+        g_assert_false(w2w_png_write(picture, path, texts, &error));
+        w2w_assert_refused(&error, W2W_ERROR_USAGE, "cannot be the key");
+    }
+    picture->width = 0; /* libpng itself refuses: its jump must leave nothing behind */
+    g_assert_false(w2w_png_write(picture, path, NULL, &error));
+    w2w_assert_refused(&error, W2W_ERROR_FILE, "a.png cannot be written");
+    picture->width = 2;
+    listing = g_dir_open(dir, 0, NULL);
+    g_assert_null(g_dir_read_name(listing));
+    g_rmdir(dir);
+}
+
+static void append(png_structp png, png_bytep data, size_t length)
+{
+    g_byte_array_append(png_get_io_ptr(png), data, (guint)length);
+}
+
+/* A PNG of another kind, of one row of `width` pixels. */
+static GBytes *make_png(int colour_type, int bit_depth, gboolean is_interlaced, guint width,
+                        guint height, const guint8 *row)
+{
+    static const png_color palette[] = {{255, 0, 0}, {0, 255, 0}};
+    static const png_byte alphas[] = {255, 0};
+    GByteArray *bytes = g_byte_array_new();
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    g_autofree png_bytep *rows = g_new(png_bytep, height);
+
+    for (guint y = 0; y < height; y++)
+        rows[y] = (png_bytep)row;
+    png_set_write_fn(png, bytes, append, NULL);
+    png_set_IHDR(png, info, width, height, bit_depth, colour_type,
+                 is_interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, 0, 0);
+    if (colour_type == PNG_COLOR_TYPE_PALETTE) {
+        png_set_PLTE(png, info, palette, 2);
+        png_set_tRNS(png, info, alphas, 2, NULL);
+    }
+    png_write_info(png, info);
+    png_write_image(png, rows);
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    return g_byte_array_free_to_bytes(bytes);
+}
+
+static void test_kinds(void)
+{
+    static const struct {
+        int colour_type, bit_depth;
+        guint8 row[16]; /* two pixels */
+        guint8 expected[6];
+    } cases[] = {
+        {PNG_COLOR_TYPE_GRAY, 8, {7, 200}, {7, 7, 7, 200, 200, 200}},
+        {PNG_COLOR_TYPE_GRAY, 1, {0x40}, {0, 0, 0, 255, 255, 255}},
+        {PNG_COLOR_TYPE_GRAY, 4, {0x1f}, {17, 17, 17, 255, 255, 255}},
+        {PNG_COLOR_TYPE_GRAY, 16, {0x12, 0x34, 0xff, 0xff}, {18, 18, 18, 255, 255, 255}},
+        {PNG_COLOR_TYPE_GRAY_ALPHA, 8, {10, 255, 10, 0}, {10, 10, 10, 255, 255, 255}},
+        {PNG_COLOR_TYPE_RGB, 8, {1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6}},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 8, {0, 100, 255, 128, 9, 9, 9, 255}, {127, 177, 255, 9, 9, 9}},
+        {PNG_COLOR_TYPE_RGB, 16, {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0}, {1, 2, 3, 4, 5, 6}},
+        {PNG_COLOR_TYPE_PALETTE, 8, {0, 1}, {255, 0, 0, 255, 255, 255}},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        for (guint is_interlaced = 0; is_interlaced < 2; is_interlaced++) {
+            g_autoptr(GBytes) bytes = make_png(cases[i].colour_type, cases[i].bit_depth,
+                                               is_interlaced != 0, 2, 3, cases[i].row);
+            g_autoptr(GError) error = NULL;
+            g_autoptr(W2wPicture) picture = w2w_png_read_bytes(bytes, "x.png", &error);
+
+            g_assert_no_error(error);
+            for (guint y = 0; y < 3; y++)
+                g_assert_cmpmem(picture->pixels + 6 * y, 6, cases[i].expected, 6);
+        }
+    }
+}
+
+static void set_size(GBytes *bytes, guint32 width, guint32 height)
+{
+    guint8 *data = (guint8 *)g_bytes_get_data(bytes, NULL);
+    guint32 crc = G_MAXUINT32;
+
+    width = GUINT32_TO_BE(width);
+    height = GUINT32_TO_BE(height);
+    memcpy(data + 16, &width, 4);
+    memcpy(data + 20, &height, 4);
+    for (guint i = 12; i < 29; i++) { /* the CRC of IHDR */
+        crc ^= data[i];
+        for (guint bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+    }
+    crc = GUINT32_TO_BE(~crc);
+    memcpy(data + 29, &crc, 4);
+}
+
+/* A few bytes that claim gigapixels: refused before anything is allocated for them. */
+static void test_size_limits(void)
+{
+    static const struct {
+        guint32 width, height;
+        const char *part;
+    } cases[] = {
+        {W2W_PNG_MAX_SIDE, W2W_PNG_MAX_SIDE, "too many pixels"},
+        {W2W_PNG_MAX_SIDE + 1, 1, "x.png is not a readable PNG"},
+        {1, 0x7fffffff, "x.png is not a readable PNG"},
+        {0, 1, "x.png is not a readable PNG"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const guint8 row[] = {1, 2, 3};
+        g_autoptr(GBytes) bytes = make_png(PNG_COLOR_TYPE_RGB, 8, FALSE, 1, 1, row);
+        g_autoptr(GError) error = NULL;
+
+        set_size(bytes, cases[i].width, cases[i].height);
+        g_assert_null(w2w_png_read_bytes(bytes, "x.png", &error));
+        w2w_assert_refused(&error, W2W_ERROR_FORMAT, cases[i].part);
+    }
+}
+
+static void test_damage(void)
+{
+    const guint8 row[] = {1, 2, 3, 4, 5, 6};
+    g_autoptr(GBytes) whole = make_png(PNG_COLOR_TYPE_RGB, 8, FALSE, 2, 2, row);
+    gsize n_bytes;
+    const guint8 *data = g_bytes_get_data(whole, &n_bytes);
+
+    for (gsize i = 0; i < n_bytes; i++) {
+        for (guint bit = 0; bit < 9; bit++) { /* the ninth time it is cut */
+            guint8 *copy = g_memdup2(data, n_bytes);
+            g_autoptr(GBytes) bytes = g_bytes_new_take(copy, bit == 8 ? i : n_bytes);
+            g_autoptr(GError) error = NULL;
+            g_autoptr(W2wPicture) picture = NULL;
+
+            copy[i] ^= (guint8)(1 << bit);
+            picture = w2w_png_read_bytes(bytes, "x.png", &error);
+            g_assert_true((picture == NULL) == (error != NULL));
+            g_assert_true(bit < 8 || picture == NULL);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/png/write-and-read-back", test_roundtrip);
+    g_test_add_func("/png/write-refused", test_write_refused);
+    g_test_add_func("/png/every-kind-becomes-rgb", test_kinds);
+    g_test_add_func("/png/size-is-limited", test_size_limits);
+    g_test_add_func("/png/damage-is-no-crash", test_damage);
+    return g_test_run();
+}
