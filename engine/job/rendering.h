@@ -13,7 +13,6 @@
 
 G_BEGIN_DECLS
 
-#define W2W_RENDERING_MAX_SIZE  2048
 #define W2W_RENDERING_MAX_STEPS 1000
 
 /* "world", then w2w_scheduler_names in their order (a test compares them); and for people. */
@@ -42,7 +41,7 @@ extern const char *const w2w_rendering_scheduler_labels[];
             .name = "width",                                                                       \
             .type = W2W_PARAMETER_INT,                                                             \
             .flags = W2W_PARAMETER_FROM_WORLD,                                                     \
-            .maximum = W2W_RENDERING_MAX_SIZE,                                                     \
+            .maximum = W2W_RENDER_MAX_SIZE,                                                        \
             .label = N_("_Width"),                                                                 \
             .blurb = N_("Width of the picture in pixels, as a rule a multiple of 8; 0: the "       \
                         "world's own."),                                                           \
@@ -51,7 +50,7 @@ extern const char *const w2w_rendering_scheduler_labels[];
             .name = "height",                                                                      \
             .type = W2W_PARAMETER_INT,                                                             \
             .flags = W2W_PARAMETER_FROM_WORLD,                                                     \
-            .maximum = W2W_RENDERING_MAX_SIZE,                                                     \
+            .maximum = W2W_RENDER_MAX_SIZE,                                                        \
             .label = N_("Heigh_t"),                                                                \
             .blurb = N_("Height of the picture in pixels, as a rule a multiple of 8; 0: the "      \
                         "world's own."),                                                           \
