@@ -24,6 +24,8 @@
 #define KEY_BLOCK   128         /* a multiple of PANEL */
 #define QUERY_BLOCK 48          /* at most; scores of a block stay in the first cache */
 #define PACK_FLOATS 8192        /* worth a task */
+/* Keys and values of all heads that fit here are shared by all; else head after head. */
+#define SECOND_CACHE_BYTES (256 * 1024)
 
 typedef struct {
     W2wKernel parent;
@@ -32,6 +34,8 @@ typedef struct {
     gboolean causal;
     gint64 head_vectors; /* of values: head_width, padded to whole vectors */
     gint64 queries_per_block, n_query_blocks;
+    gboolean
+        heads_first; /* next after a block is the same queries' next head, not the next block */
     gint64 keys_per_pack, n_packs; /* tasks of the first phase, per head */
     gint64 head_key_floats, head_value_floats;
     gsize values_at, threads_at, thread_size; /* scratch, in bytes; keys come first */
@@ -213,6 +217,18 @@ static Block thread_block(const AttentionJob *job, guint thread)
     return block;
 }
 
+static inline void scale_row(const float *restrict x, float scale, float *restrict out, gint64 n)
+{
+    for (gint64 i = 0; i < n; i++)
+        out[i] = x[i] * scale;
+}
+
+static inline void divide_row(const float *restrict x, float divisor, float *restrict out, gint64 n)
+{
+    for (gint64 i = 0; i < n; i++)
+        out[i] = x[i] / divisor;
+}
+
 /* Copies and scales the queries; rows of zeros up to a whole number of tiles. */
 static void begin_block(const AttentionKernel *kernel, Block block, const float *query,
                         gint64 n_rows, gint64 n_padded)
@@ -220,8 +236,7 @@ static void begin_block(const AttentionKernel *kernel, Block block, const float 
     const gint64 width = kernel->head_width;
 
     for (gint64 i = 0; i < n_rows; i++)
-        for (gint64 k = 0; k < width; k++)
-            block.query[i * width + k] = query[i * kernel->n_channels + k] * kernel->scale;
+        scale_row(query + i * kernel->n_channels, kernel->scale, block.query + i * width, width);
     memset(block.query + n_rows * width, 0, (gsize)((n_padded - n_rows) * width) * sizeof(float));
     for (gint64 i = 0; i < round_up(n_padded, WIDTH); i++) {
         block.largest[i] = -INFINITY;
@@ -316,21 +331,23 @@ static void add_values(const AttentionKernel *kernel, Block block, const float *
 
 static void end_block(const AttentionKernel *kernel, Block block, float *out, gint64 n_rows)
 {
-    for (gint64 i = 0; i < n_rows; i++) {
-        const float *sum = block.sum + i * kernel->head_vectors * WIDTH;
-        const float weight = block.weight[i];
-
-        for (gint64 k = 0; k < kernel->head_width; k++)
-            out[i * kernel->n_channels + k] = sum[k] / weight;
-    }
+    for (gint64 i = 0; i < n_rows; i++)
+        divide_row(block.sum + i * kernel->head_vectors * WIDTH, block.weight[i],
+                   out + i * kernel->n_channels, kernel->head_width);
 }
 
 static void attend_task(gconstpointer data, guint task, guint thread)
 {
     const AttentionJob *job = data;
     const AttentionKernel *kernel = job->kernel;
-    const gint64 head = task / kernel->n_query_blocks;
-    const gint64 first_query = task % kernel->n_query_blocks * kernel->queries_per_block;
+    const gint64 image_blocks = kernel->n_heads * kernel->n_query_blocks;
+    const gint64 image = task / image_blocks, within = task % image_blocks;
+    const gint64 head =
+        image * kernel->n_heads +
+        (kernel->heads_first ? within % kernel->n_heads : within / kernel->n_query_blocks);
+    const gint64 first_query =
+        kernel->queries_per_block *
+        (kernel->heads_first ? within / kernel->n_heads : within % kernel->n_query_blocks);
     const gint64 n_rows = MIN(kernel->queries_per_block, kernel->n_queries - first_query);
     const gint64 n_padded = round_up(n_rows, TILE_ROWS);
     const gint64 n_visible =
@@ -396,6 +413,10 @@ static void plan(AttentionKernel *kernel)
         round_up(round_up(kernel->n_keys, PANEL) * kernel->head_width, W2W_ALIGNMENT / 4);
     kernel->head_value_floats =
         round_up(kernel->n_keys * kernel->head_vectors * WIDTH, W2W_ALIGNMENT / 4);
+
+    kernel->heads_first = kernel->n_heads * (kernel->head_key_floats + kernel->head_value_floats) *
+                              (gint64)sizeof(float) <=
+                          SECOND_CACHE_BYTES;
 
     thread_floats = kernel->queries_per_block *
                         (KEY_BLOCK + kernel->head_vectors * WIDTH + kernel->head_width) +

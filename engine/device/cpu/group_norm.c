@@ -22,6 +22,7 @@
 #include "engine/memory.h"
 
 #define BLOCK_ROWS        64
+#define COLUMN_ROWS       16
 #define FIRST_SHIFT_ROWS  8
 #define SLAB_GRANULARITY  16           /* floats: a cache line, so that no two tasks write to one */
 #define SLAB_MAX_BYTES    (128 * 1024) /* stays in a second-level cache between the passes */
@@ -117,15 +118,25 @@ static void block_moments_rest(const float *x, gint64 stride, gint64 n_rows, con
 /* Takes the sums of a block about the shift to sums about 0; the block's means are the next shift.
  */
 static void add_block(Moments moments, gint64 at, gint64 n_channels, gint64 n_rows,
-                      const float *sum, const float *squares)
+                      const float *restrict sum, const float *restrict squares)
 {
-    for (gint64 i = 0; i < n_channels; i++) {
-        const double k = moments.shift[at + i], s = sum[i], n = (double)n_rows;
+    double *restrict total = moments.sum + at, *restrict total_squares = moments.squares + at;
+    float *restrict shift = moments.shift + at;
+    const double n = (double)n_rows, reciprocal = 1.0 / n;
 
-        moments.sum[at + i] += s + n * k;
-        moments.squares[at + i] += squares[i] + k * (2.0 * s + n * k);
-        moments.shift[at + i] = (float)(k + s / n);
+    for (gint64 i = 0; i < n_channels; i++) {
+        const double k = shift[i], s = sum[i];
+
+        total[i] += s + n * k;
+        total_squares[i] += squares[i] + k * (2.0 * s + n * k);
+        shift[i] = (float)(k + s * reciprocal);
     }
+}
+
+static inline void add_scaled(const float *restrict x, float scale, float *restrict to, gint64 n)
+{
+    for (gint64 i = 0; i < n; i++)
+        to[i] += x[i] * scale;
 }
 
 /* Sums over some rows of some channels, from nothing. */
@@ -138,8 +149,7 @@ static void sum_moments(const float *x, gint64 stride, gint64 n_rows, gint64 n_c
     memset(moments.squares, 0, (gsize)n_channels * sizeof(double));
     memset(moments.shift, 0, (gsize)n_channels * sizeof(float));
     for (gint64 row = 0; row < n_first; row++)
-        for (gint64 i = 0; i < n_channels; i++)
-            moments.shift[i] += x[row * stride + i] / (float)n_first;
+        add_scaled(x + row * stride, 1.0f / (float)n_first, moments.shift, n_channels);
 
     for (gint64 begin = 0; begin < n_rows; begin += BLOCK_ROWS) {
         const gint64 n = MIN(BLOCK_ROWS, n_rows - begin);
@@ -192,24 +202,33 @@ W2W_INLINE w2w_v apply(w2w_v x, w2w_v mean, w2w_v scale, w2w_v offset, const gbo
     return silu ? w2w_v_silu(y) : y;
 }
 
-/* Channels [begin, end) of some rows. */
+/*
+ * Channels [begin, end) of some rows, a few rows at a time down each column of vectors: its
+ * coefficients stay in registers, and the rows in the cache.
+ */
 W2W_INLINE void normalise_with(const float *x, float *out, gint64 stride, gint64 n_rows,
                                gint64 begin, gint64 end, Coefficients c, const gboolean silu)
 {
-    for (gint64 row = 0; row < n_rows; row++, x += stride, out += stride) {
+    for (gint64 first = 0; first < n_rows; first += COLUMN_ROWS) {
+        const gint64 from = first * stride, to = MIN(first + COLUMN_ROWS, n_rows) * stride;
         gint64 i = begin;
 
-        for (; i + W2W_VECTOR_WIDTH <= end; i += W2W_VECTOR_WIDTH)
-            w2w_v_store(out + i, apply(w2w_v_load(x + i), w2w_v_load(c.mean + i),
-                                       w2w_v_load(c.scale + i), w2w_v_load(c.offset + i), silu));
+        for (; i + W2W_VECTOR_WIDTH <= end; i += W2W_VECTOR_WIDTH) {
+            const w2w_v mean = w2w_v_load(c.mean + i), scale = w2w_v_load(c.scale + i),
+                        offset = w2w_v_load(c.offset + i);
+
+            for (gint64 at = from + i; at < to; at += stride)
+                w2w_v_store(out + at, apply(w2w_v_load(x + at), mean, scale, offset, silu));
+        }
         if (i < end) {
             const gsize n = (gsize)(end - i);
+            const w2w_v mean = w2w_v_load_first(c.mean + i, n),
+                        scale = w2w_v_load_first(c.scale + i, n),
+                        offset = w2w_v_load_first(c.offset + i, n);
 
-            w2w_v_store_first(out + i,
-                              apply(w2w_v_load_first(x + i, n), w2w_v_load_first(c.mean + i, n),
-                                    w2w_v_load_first(c.scale + i, n),
-                                    w2w_v_load_first(c.offset + i, n), silu),
-                              n);
+            for (gint64 at = from + i; at < to; at += stride)
+                w2w_v_store_first(out + at,
+                                  apply(w2w_v_load_first(x + at, n), mean, scale, offset, silu), n);
         }
     }
 }
