@@ -88,7 +88,7 @@ static gboolean load_vocabulary(Loader *loader)
     JsonObjectIter iter;
     const char *token;
     JsonNode *node;
-    gint32 id;
+    gint32 id = 0;
 
     loader->vocabulary = load_object(loader, "vocab.json");
     if (loader->vocabulary == NULL)
@@ -205,7 +205,7 @@ static gboolean read_added_tokens_decoder(const Loader *loader)
     JsonObjectIter iter;
     const char *key, *content;
     JsonNode *node;
-    gint32 id;
+    gint32 id = 0;
 
     if (!JSON_NODE_HOLDS_OBJECT(decoder))
         return fail(loader, W2W_ERROR_FORMAT, name, "“%s” should be an object.", field);
@@ -226,7 +226,7 @@ static gboolean read_added_tokens_file(const Loader *loader)
     JsonObjectIter iter;
     const char *content;
     JsonNode *node;
-    gint32 id;
+    gint32 id = 0;
 
     if (object == NULL)
         return FALSE;
@@ -257,7 +257,7 @@ static gboolean read_fast_tokenizer_file(const Loader *loader)
     for (guint i = 0; i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);
         const char *content = token_content(loader, name, field, node);
-        gint32 id;
+        gint32 id = 0;
 
         if (content == NULL)
             return FALSE;
@@ -298,7 +298,7 @@ static guint n_known_tokens(const Loader *loader)
 /* A special token that the vocabulary lacks gets the next id, as transformers gives it. */
 static void add_special_token(const Loader *loader, const char *content)
 {
-    gint32 id;
+    gint32 id = 0;
 
     if (g_hash_table_contains(loader->added, content))
         return;

@@ -24,7 +24,7 @@ static char *write_config(const char *text)
 {
     char *path = g_build_filename(temporary_dir, "scheduler_config.json", NULL);
 
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
     return path;
 }
 
@@ -83,15 +83,13 @@ static W2wScheduler *open_with(const char *field, const char *literal, GError **
 
 /* --- golden trajectories --- */
 
-static void check_timesteps(const W2wScheduler *scheduler, const char *what,
-                            const W2wArray *expected)
+static void check_timesteps(const W2wScheduler *scheduler, const W2wArray *expected)
 {
     guint n;
     const double *timesteps = w2w_scheduler_get_timesteps(scheduler, &n);
 
     g_assert_cmpuint(n, ==, expected->n_elements);
     for (guint i = 0; i < n; i++) {
-        g_test_message("%s[%u] = %g", what, i, timesteps[i]);
         g_assert_cmpfloat(timesteps[i], ==, w2w_array_get(expected, i));
     }
 }
@@ -142,7 +140,7 @@ static void check_golden_file(W2wGolden *golden, const char *file, W2wScheduler 
         w2w_scheduler_start(scheduler, (guint)g_ascii_strtoull(number, NULL, 10), &error);
         g_assert_no_error(error);
         if (g_str_has_prefix(*keys, "timesteps_")) {
-            check_timesteps(scheduler, *keys, expected);
+            check_timesteps(scheduler, expected);
         } else {
             g_assert_true(g_str_has_prefix(*keys, "trajectory_"));
             actual = run_trajectory(scheduler, expected);
