@@ -410,7 +410,7 @@ static void cut_into_tasks(W2wGemmKernel *kernel, guint n_threads)
         (double)kernel->n_rows * kernel->n_phases * kernel->n_panels * kernel->depth * COLUMNS;
     /* About 50 µs of one thread's work; below it, waking another one costs more than it gives. */
     const gint64 n_wanted =
-        (gint64)CLAMP(work / 5e5, 1.0, n_threads == 1 ? 1e6 : 4.0 * n_threads) / kernel->n_phases;
+        (gint64)CLAMP(work / 5e5 / kernel->n_phases, 1.0, n_threads == 1 ? 1e6 : 4.0 * n_threads);
     gint64 n_row_tasks;
 
     kernel->panels_per_task = (gint)CLAMP((256 << 10) / panel_bytes, 1, (gsize)kernel->n_panels);
