@@ -148,7 +148,7 @@ static gboolean push_tuple(W2wPtMachine *machine, guint length, GError **error)
 
 static gboolean push_to_mark(W2wPtMachine *machine, int kind, GError **error)
 {
-    guint first;
+    guint first = 0;
 
     return pop_mark(machine, &first, error) && push_collected(machine, kind, first, error);
 }
@@ -169,7 +169,7 @@ static gboolean extend(W2wPtMachine *machine, int kind, guint first, GError **er
 
 static gboolean extend_to_mark(W2wPtMachine *machine, int kind, GError **error)
 {
-    guint first;
+    guint first = 0;
 
     return pop_mark(machine, &first, error) && extend(machine, kind, first, error);
 }

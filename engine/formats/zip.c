@@ -12,13 +12,11 @@ enum {
     END_SIGNATURE = 0x06054b50,
     END64_SIGNATURE = 0x06064b50,
     END64_LOCATOR_SIGNATURE = 0x07064b50,
-
     LOCAL_BYTES = 30, /* without names and extra fields */
     CENTRAL_BYTES = 46,
     END_BYTES = 22,
     END64_BYTES = 56,
     END64_LOCATOR_BYTES = 20,
-
     FLAG_ENCRYPTED = 1,
     METHOD_STORED = 0,
     METHOD_DEFLATED = 8,
@@ -124,7 +122,7 @@ static gboolean read_end64(const W2wZip *zip, guint64 end, Directory *directory,
 
 static gboolean read_end(const W2wZip *zip, Directory *directory, GError **error)
 {
-    guint64 end;
+    guint64 end = 0;
     const guint8 *record;
 
     if (!find_end(zip, &end))
@@ -260,7 +258,7 @@ static gboolean check_overlaps(const W2wZip *zip, GError **error)
 
 static gboolean read_directory(W2wZip *zip, GError **error)
 {
-    Directory directory;
+    Directory directory = {0};
     guint64 position;
 
     if (!read_end(zip, &directory, error))
@@ -337,13 +335,11 @@ static GBytes *inflate(const W2wZip *zip, const Entry *entry, GError **error)
 {
     g_autoptr(GZlibDecompressor) zlib = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_RAW);
     const guint8 *in = zip->data + entry->data;
-    g_autofree guint8 *out = NULL;
     gsize n_in = (gsize)entry->packed_size, n_out = 0;
-    /* One byte more than promised, so that a stream that goes on is noticed. */
-    const gsize room = (gsize)entry->size + 1;
+    const gsize room = (gsize)entry->size + 1; /* so that a stream that goes on is noticed */
+    g_autofree guint8 *out = g_try_malloc(room);
     GConverterResult result = G_CONVERTER_CONVERTED;
 
-    out = g_try_malloc(room);
     if (out == NULL) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
                     "There is not enough memory to unpack “%s” of %s: %" G_GUINT64_FORMAT " bytes.",
