@@ -39,6 +39,10 @@ bind()
     mount --rbind "$1" "$root$2" || fail "cannot show $1 inside the Debian 13 root."
 }
 
+# The root becomes a mount of its own: where homes are mounted nodev or noexec it would be, too.
+mount --bind "$root" "$root" && mount -o remount,bind,dev,exec,suid "$root" ||
+    fail "cannot mount the Debian 13 root."
+
 # The folder that holds the root itself comes first: later it would show the other mounts again.
 if [ -z "$bare" ]; then
     top=${root#/}

@@ -21,5 +21,5 @@ test_packages=(
     clang libclang-rt-dev
     python3-gi gir1.2-gimp-3.0 gir1.2-gtk-3.0
     dbus dbus-x11 xvfb xauth xdotool openbox imagemagick
-    valgrind locales
+    valgrind
 )

@@ -46,9 +46,17 @@ ensure_place()
     fi
 }
 
-# has_candidate PACKAGE: whether the distribution has it.
+# has_candidate PACKAGE: whether the distribution has it. A fresh machine's apt knows of nothing yet.
+apt_was_asked=
 has_candidate()
 {
+    command -v apt-get >/dev/null || return 1
+    if [ -z "$apt_was_asked" ] && [ -z "$(apt-get indextargets 'Created-By: Packages')" ]; then
+        [ "$UID" -eq 0 ] || die "apt has no lists of packages yet: sudo apt-get update"
+        use_log packages
+        run_step "asking the distribution for its packages" apt-get -q update
+    fi
+    apt_was_asked=yes
     LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
 }
 

@@ -162,11 +162,10 @@ make_root_base()
     [ -z "$https" ] || proxy+=("https_proxy=$https")
     remove_tree "$part"
     remove_tree "$root_dir"
-    mkdir -p "$cache_dir/debs"
     namespace_command init
-    run_step "base system" "${namespace[@]}" env "${proxy[@]}" \
-        debootstrap --variant=minbase --keyring="$keyring" --cache-dir="$cache_dir/debs" \
-        "$root_release" "$part" "$mirror" || root_failed "the base system of the Debian 13 root could not be made"
+    run_step "base system" "${namespace[@]}" env "${proxy[@]}" bash "$source_dir/scripts/dev/make_base.sh" \
+        "$part" "$cache_dir/debs" "$root_release" "$mirror" --variant=minbase --keyring="$keyring" ||
+        root_failed "the base system of the Debian 13 root could not be made"
     configure_root_apt "$part" || root_failed "the Debian 13 root could not be written"
     : >"$part/etc/w2w-base"
     mv "$part" "$root_dir" || root_failed "the Debian 13 root could not be put in its place"

@@ -122,7 +122,7 @@ suite_dev()
     local status=0
     use_log test-dev
     run_step "running dev" bash "$source_dir/tests/dev/run.sh" || status=$?
-    count "" "$log_file" "$status" tap
+    count dev "$log_file" "$status" tap
 }
 
 suite_native()
@@ -147,7 +147,7 @@ suite_gimp()
 
 suite_clang()
 {
-    count_build clang
+    count_build clang && run_meson_suite clang quick
 }
 
 suite_sanitize()

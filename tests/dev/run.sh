@@ -70,7 +70,7 @@ need_root()
 need_debian_12()
 {
     need_root
-    [ "$(. /etc/os-release && printf '%s' "$ID${VERSION_ID:-}")" = debian12 ] || skip "the distribution has GIMP 3"
+    [ "$(. /etc/os-release && printf '%s' "$ID${VERSION_ID:-}")" = debian12 ] || skip "not Debian 12"
 }
 
 for file in "$tests_dir"/test_*.sh; do

@@ -27,9 +27,11 @@ case_count_a_skip_as_failed()
 {
     printf '1..2\nok 1 - one # SKIP no reason\nok 2 - two\n' >"$scratch/tap"
     expect_count "1 1" "$scratch/tap" 0
-    printf 'suite/on.: needs a moon\n' >>"$project/scripts/dev/not_checkable.txt"
+    printf 'suite/on. .no reason.: needs a moon\n' >>"$project/scripts/dev/not_checkable.txt"
     expect_count "1 0" "$scratch/tap" 0
     expect_text err "needs a moon"
+    sed -i 's/no reason/another/' "$scratch/tap"
+    expect_count "1 1" "$scratch/tap" 0
     cp "$source_dir/scripts/dev/not_checkable.txt" "$project/scripts/dev/"
 }
 
