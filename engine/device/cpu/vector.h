@@ -19,7 +19,9 @@
 #endif
 
 typedef float w2w_v __attribute__((vector_size(4 * W2W_VECTOR_WIDTH)));
-typedef gint32 w2w_vi __attribute__((vector_size(4 * W2W_VECTOR_WIDTH)));
+typedef gint32 w2w_vi __attribute__((vector_size(4 * W2W_VECTOR_WIDTH))); /* comparisons' results */
+typedef guint32 w2w_vu
+    __attribute__((vector_size(4 * W2W_VECTOR_WIDTH))); /* bits, to calculate with */
 /* A float vector in memory, at any float's address. */
 typedef float w2w_v_unaligned
     __attribute__((vector_size(4 * W2W_VECTOR_WIDTH), aligned(4), may_alias));
@@ -87,7 +89,7 @@ W2W_INLINE w2w_v w2w_v_min(w2w_v a, w2w_v b)
 /* −|a| */
 W2W_INLINE w2w_v w2w_v_minus_abs(w2w_v a)
 {
-    return (w2w_v)((w2w_vi)a | G_MININT32);
+    return (w2w_v)((w2w_vu)a | 0x80000000u);
 }
 
 /* Halves are folded onto each other: the order of additions is that of a tree. */

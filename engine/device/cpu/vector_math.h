@@ -27,7 +27,7 @@ W2W_INLINE w2w_v w2w_v_exp(w2w_v x)
     const w2w_v r2 = r * r;
     const w2w_v p = (0.00138146110f * r2 + (0.00836871004f * r + 0.0416683874f)) * r2 +
                     (0.166665207f * r + 0.499999935f);
-    const w2w_v power_of_two = (w2w_v)(((w2w_vi)shifted << 23) + (127 << 23));
+    const w2w_v power_of_two = (w2w_v)(((w2w_vu)shifted << 23) + (127u << 23));
     const w2w_v result = (p * r2 + r + 1.0f) * power_of_two;
 
     return w2w_v_select(x < -87.3f, w2w_v_set(0.0f), result);
