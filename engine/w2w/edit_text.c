@@ -94,7 +94,7 @@ static gboolean split(const char *assignment, char **name, char **value, GError 
         return FALSE;
     equals = strrchr(assignment, '=');
     if (equals == NULL)
-        return fail(error, "“%s” is no edit; NAME=VALUE was expected.", assignment);
+        return fail(error, "“%s” is no edit; a value after “=” was expected.", assignment);
     *name = g_strstrip(g_strndup(assignment, (gsize)(equals - assignment)));
     *value = g_strstrip(g_strdup(equals + 1));
     return TRUE;
@@ -172,9 +172,14 @@ W2wEdits *w2w_edits_parse(const char *text, GError **error)
 
         if (**part == 0) /* a semicolon at the end */
             continue;
-        if (**part == '#') {
+        if (equals == NULL) {
+            ok = fail(
+                error,
+                "“%s” is no edit; NAME=VALUE, #NUMBER=VALUE or protect=NAME,NAME was expected.",
+                *part);
+        } else if (**part == '#') {
             ok = w2w_edits_add_component(edits, *part + 1, error);
-        } else if (equals != NULL) {
+        } else {
             g_autofree char *name = g_strstrip(g_strndup(*part, (gsize)(equals - *part)));
 
             if (g_str_equal(name, PROTECT)) {
@@ -184,11 +189,6 @@ W2wEdits *w2w_edits_parse(const char *text, GError **error)
             } else {
                 ok = w2w_edits_add_direction(edits, *part, error);
             }
-        } else {
-            ok = fail(
-                error,
-                "“%s” is no edit; NAME=VALUE, #NUMBER=VALUE or protect=NAME,NAME was expected.",
-                *part);
         }
         if (!ok)
             return NULL;
