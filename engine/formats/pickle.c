@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The pickle machine: a stack, a memo, and a switch over the opcodes that it knows. */
-#include "engine/formats/pickle.h"
-
 #include "engine/formats/pickle_literals.h"
 
 enum {

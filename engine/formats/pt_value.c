@@ -17,8 +17,8 @@
 
 /* What GLib takes for a GPtrArray with one item, a further item, a place in a hash table. */
 #define CONTAINER_BYTES (12 * sizeof(gpointer))
-#define ITEM_BYTES (2 * sizeof(gpointer))
-#define KEY_BYTES  (8 * sizeof(gpointer))
+#define ITEM_BYTES      (2 * sizeof(gpointer))
+#define KEY_BYTES       (8 * sizeof(gpointer))
 
 W2wPtDocument *w2w_pt_document_new(const char *name, gsize pickle_bytes)
 {

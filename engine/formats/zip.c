@@ -55,7 +55,7 @@ static guint32 get32(const guint8 *at)
 
 static guint64 get64(const guint8 *at)
 {
-    return (guint64)get32(at) | (guint64)get32(at + 4) << 32;
+    return get32(at) | (guint64)get32(at + 4) << 32;
 }
 
 G_GNUC_PRINTF(4, 5)
@@ -270,10 +270,9 @@ static gboolean read_directory(W2wZip *zip, GError **error)
                        "the directory claims %" G_GUINT64_FORMAT " entries, more than fit",
                        directory.n_entries);
     position = directory.begin;
-    for (guint64 i = 0; i < directory.n_entries; i++) {
+    for (guint64 i = 0; i < directory.n_entries; i++)
         if (!read_central(zip, &directory, &position, error))
             return FALSE;
-    }
     if (position != directory.begin + directory.size)
         return fail_at(zip, position, error, "the directory holds more than its entries");
     return check_overlaps(zip, error);
