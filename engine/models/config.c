@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/formats/json.h"
+#include "engine/formats/json_writer.h"
 
 struct _W2wConfig {
     char *path;
@@ -54,11 +55,16 @@ const char *w2w_config_get_path(const W2wConfig *config)
 
 /* --- errors --- */
 
-/* The value as the file has it, cut where it is long. */
-static char *value_to_string(JsonNode *node)
+/* The value as the file has it, cut where it is long; NULL where it is missing, or to be taken so.
+ */
+static char *given_value(const W2wConfig *config, const char *field)
 {
-    g_autofree char *text = json_to_string(node, FALSE);
+    g_autofree char *text = NULL;
 
+    if (!json_object_has_member(config->object, field) ||
+        g_hash_table_contains(config->defaulted, field))
+        return NULL;
+    text = w2w_json_write(json_object_get_member(config->object, field));
     if (g_utf8_strlen(text, -1) > 120) {
         g_autofree char *cut = g_utf8_substring(text, 0, 120);
 
@@ -83,10 +89,12 @@ void w2w_config_fail(W2wConfig *config, gint code, const char *field, const char
     va_start(arguments, format);
     what = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    if (json_object_has_member(config->object, field))
-        value = value_to_string(json_object_get_member(config->object, field));
-    g_set_error(&config->error, W2W_ERROR, code, "%s: \"%s\" is %s, but %s.", config->path, field,
-                value != NULL ? value : "not given", what);
+    value = given_value(config, field);
+    g_set_error(&config->error, W2W_ERROR, code, "%s: \"%s\" is %s, but %s.%s", config->path, field,
+                value != NULL ? value : "not given", what,
+                g_hash_table_size(config->defaulted) > 0
+                    ? " (\"_use_default_values\" says which fields do not count.)"
+                    : "");
 }
 
 gboolean w2w_config_check(W2wConfig *config, GError **error)
@@ -115,11 +123,8 @@ char *w2w_config_describe(const W2wConfig *config, const char *const *fields)
     GString *text = g_string_new(NULL);
 
     for (guint i = 0; fields[i] != NULL; i++) {
-        g_autofree char *value = NULL;
+        g_autofree char *value = given_value(config, fields[i]);
 
-        if (json_object_has_member(config->object, fields[i]) &&
-            !g_hash_table_contains(config->defaulted, fields[i]))
-            value = value_to_string(json_object_get_member(config->object, fields[i]));
         g_string_append_printf(text, "%s%s %s", i > 0 ? ", " : "", fields[i],
                                value != NULL ? value : "not given");
     }
@@ -471,9 +476,11 @@ W2wActivation w2w_config_get_activation(W2wConfig *config, const char *field)
                                                                : W2W_ACTIVATION_SILU;
 }
 
-void w2w_config_check_divides(W2wConfig *config, const char *field, gint n_parts, gint n_channels)
+void w2w_config_check_divides(W2wConfig *config, const char *field, gint n_parts, const char *whole,
+                              gint n)
 {
-    if (config->error == NULL && n_channels % n_parts != 0)
+    if (config->error == NULL && n % n_parts != 0)
         w2w_config_fail(config, W2W_ERROR_FORMAT, field,
-                        "%d channels cannot be divided into %d equal parts", n_channels, n_parts);
+                        "the %d of \"%s\" cannot be divided into %d equal parts", n, whole,
+                        n_parts);
 }

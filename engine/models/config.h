@@ -104,8 +104,10 @@ void w2w_config_require_each(W2wConfig *config, const char *field, const char *c
 /* "silu", "swish" (the same) or "gelu"; SiLU where it is missing. */
 W2wActivation w2w_config_get_activation(W2wConfig *config, const char *field);
 
-/* An error about `field`, whose value is `n_parts`, where it does not divide `n_channels`. */
-void w2w_config_check_divides(W2wConfig *config, const char *field, gint n_parts, gint n_channels);
+/* An error about `field`, whose value is `n_parts`, where it does not divide `n`, a value of
+ * `whole`. */
+void w2w_config_check_divides(W2wConfig *config, const char *field, gint n_parts, const char *whole,
+                              gint n);
 
 /* Remembers an error of the model's own about `field`, unless there is one already. */
 void w2w_config_fail(W2wConfig *config, gint code, const char *field, const char *format, ...)

@@ -2,6 +2,8 @@
 /* CLIP's text transformer: its config.json, its weights, its graph. */
 #include "engine/models/text_encoder.h"
 
+#include <float.h>
+
 #include "engine/error.h"
 #include "engine/models/layers.h"
 
@@ -49,8 +51,7 @@ static gboolean read_config(W2wConfig *file, W2wTextEncoder *encoder, GError **e
         "bos_token_id",   /* often wrong; the tokenizer knows */
         "eos_token_id",      "pad_token_id",       NULL,
     };
-    static const char *const harmless_strings[] = {"dtype", "torch_dtype", "transformers_version",
-                                                   NULL};
+    static const char *const dtypes[] = {"float32", "float16", "bfloat16", "float64", NULL};
 
     encoder->vocabulary_size = w2w_config_get_int(file, "vocab_size", 49408, 1, MAX_VOCABULARY);
     encoder->width = w2w_config_get_int(file, "hidden_size", 512, 1, MAX_WIDTH);
@@ -62,13 +63,17 @@ static gboolean read_config(W2wConfig *file, W2wTextEncoder *encoder, GError **e
                               ? W2W_ACTIVATION_QUICK_GELU
                               : W2W_ACTIVATION_GELU;
     encoder->eps = (float)w2w_config_get_number(file, "layer_norm_eps", 1e-5, 0.0, 1.0);
-    w2w_config_check_divides(file, "num_attention_heads", encoder->n_heads, encoder->width);
+    w2w_config_check_divides(file, "num_attention_heads", encoder->n_heads, "hidden_size",
+                             encoder->width);
     w2w_config_get_choice(file, "model_type", types, 0);
     w2w_config_require_each(file, "architectures", architectures);
     for (guint i = 0; harmless_numbers[i] != NULL; i++)
         w2w_config_ignore(file, harmless_numbers[i], W2W_CONFIG_NUMBER | W2W_CONFIG_NULL);
-    for (guint i = 0; harmless_strings[i] != NULL; i++)
-        w2w_config_ignore(file, harmless_strings[i], W2W_CONFIG_STRING | W2W_CONFIG_NULL);
+    w2w_config_ignore(file, "transformers_version", W2W_CONFIG_STRING | W2W_CONFIG_NULL);
+    w2w_config_get_optional_choice(file, "dtype", dtypes, 0); /* of weights; arrays say it too */
+    w2w_config_get_optional_choice(file, "torch_dtype", dtypes, 0);
+    w2w_config_get_number(file, "initializer_factor", 1.0, 0.0, FLT_MAX); /* before training */
+    w2w_config_get_number(file, "initializer_range", 0.02, 0.0, FLT_MAX);
     w2w_config_ignore(file, "gradient_checkpointing", W2W_CONFIG_SWITCH | W2W_CONFIG_NULL);
     return w2w_config_check(file, error);
 }

@@ -64,10 +64,12 @@ static void read_levels(W2wConfig *file, W2wUnetConfig *config)
         level->only_cross_attention = only_cross[i];
         level->down_attention = down[i] == 0;
         level->up_attention = up[n - 1 - i] == 0; /* up blocks are listed coarsest first */
-        w2w_config_check_divides(file, "norm_num_groups", config->n_groups, n_channels);
+        w2w_config_check_divides(file, "norm_num_groups", config->n_groups, "block_out_channels",
+                                 n_channels);
         if (level->down_attention || level->up_attention ||
             (i == n - 1 && config->mid == W2W_UNET_MID_CROSS_ATTENTION))
-            w2w_config_check_divides(file, "attention_head_dim", heads[i], n_channels);
+            w2w_config_check_divides(file, "attention_head_dim", heads[i], "block_out_channels",
+                                     n_channels);
         if (text_widths[i] != text_widths[0])
             w2w_config_fail(file, W2W_ERROR_UNSUPPORTED, "cross_attention_dim",
                             "one text can only have one width");

@@ -45,7 +45,8 @@ static void read_levels(W2wConfig *file, W2wVaeConfig *config)
     w2w_config_get_level_choices(file, "up_block_types", widths->len, up_types, only_one, 1, types);
     for (guint i = 0; i < widths->len; i++) {
         config->channels[i] = g_array_index(widths, gint, i);
-        w2w_config_check_divides(file, "norm_num_groups", config->n_groups, config->channels[i]);
+        w2w_config_check_divides(file, "norm_num_groups", config->n_groups, "block_out_channels",
+                                 config->channels[i]);
     }
 }
 
