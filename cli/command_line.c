@@ -359,7 +359,7 @@ static gboolean check_given(const W2wCommandLine *line, const W2wParameter *para
     return TRUE;
 }
 
-/* The files behind IDENTITY parameters; read here and now, so that a wrong name is found at once.
+/* The files behind IDENTITY parameters; opened here and now, so that a wrong name is found at once.
  */
 static gboolean read_files(W2wCommandLine *line, GError **error)
 {
@@ -369,11 +369,8 @@ static gboolean read_files(W2wCommandLine *line, GError **error)
     g_hash_table_iter_init(&iter, line->files);
     while (g_hash_table_iter_next(&iter, &name, &path)) {
         g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
-        g_autoptr(W2wIdentity) identity =
-            bytes != NULL ? w2w_identity_from_bytes(bytes, path, error) : NULL;
 
-        /* Interpreted once in vain: this message names the file, the job's cannot. */
-        if (identity == NULL || !w2w_values_set_bytes(line->values, name, bytes, error))
+        if (bytes == NULL || !w2w_values_set_bytes(line->values, name, bytes, error))
             return FALSE;
     }
     return TRUE;

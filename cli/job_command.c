@@ -90,11 +90,32 @@ static gboolean has_edits(const W2wCommand *command)
     return FALSE;
 }
 
+/* The job checks this too, but knows no names of files. */
+static gboolean check_identities(const W2wCommandLine *line, W2wWorld *world, GError **error)
+{
+    W2wSpace *space = w2w_world_get_space(world);
+    GHashTableIter iter;
+    gpointer name, path;
+
+    g_hash_table_iter_init(&iter, line->files);
+    while (space != NULL && g_hash_table_iter_next(&iter, &name, &path)) {
+        g_autofree char *shown = g_filename_display_name(path);
+        g_autoptr(W2wIdentity) identity =
+            w2w_identity_from_bytes(w2w_values_get_bytes(line->values, name), shown, error);
+
+        if (identity == NULL || !w2w_identity_check(identity, space, shown, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* The job's own checks, with what the command line knows about finding the right names. */
 static gboolean check_values(const W2wCommandLine *line, W2wWorld *world, GError **error)
 {
     GError *problem = NULL;
 
+    if (!check_identities(line, world, error))
+        return FALSE;
     if (line->command->job->check(world, line->values, &problem))
         return TRUE;
     if (g_error_matches(problem, W2W_ERROR, W2W_ERROR_USAGE) && has_edits(line->command)) {

@@ -12,7 +12,7 @@
 #include "tests/cli/cli_run.h"
 
 /* Long enough to be in the middle of it. */
-#define LONG "--width=64", "--height=64", "--steps=1000"
+#define LONG "--width=64", "--height=64", "--steps=900"
 
 typedef struct {
     GPid pid;
