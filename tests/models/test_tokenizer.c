@@ -229,6 +229,8 @@ static void write_file(const Folder *folder, const char *name, const char *text)
 {
     g_autofree char *path = g_build_filename(folder->directory, name, NULL);
 
+    /* Without the flush to disk that GLib does by default; GLib 2.74 then does not truncate. */
+    g_remove(path);
     g_assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 }
 
@@ -381,7 +383,6 @@ static void test_broken_files_are_refused(Folder *folder, gconstpointer data)
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         Folder broken;
-        g_autoptr(W2wTokenizer) intact = open_folder(folder->directory);
 
         set_up_folder(&broken, NULL);
         write_file(&broken, cases[i].name, cases[i].text);
