@@ -181,7 +181,8 @@ static gboolean run_job(const W2wCommandLine *line, JsonObject *json, GError **e
     }
 
     run.output = output;
-    run.report_seed = w2w_values_get_int(line->values, "seed") < 0;
+    run.report_seed = w2w_parameter_lookup(job->parameters, job->n_parameters, "seed") != NULL &&
+                      w2w_values_get_int(line->values, "seed") < 0;
     run.results = json != NULL ? json_array_new() : NULL;
     ok = job->run(pipeline, line->values, on_result, &run, &progress, error);
     w2w_terminal_progress_clear();

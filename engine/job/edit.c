@@ -251,7 +251,7 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
     result->picture = w2w_pipeline_render(pipeline, &edit.options, progress, error);
     if (result->picture == NULL)
         return FALSE;
-    w2w_rendering_warn(pipeline, &edit.options, &result->message);
+    w2w_rendering_warn(pipeline, &edit.options, edit.before, &result->message);
 
     result->name = name_result(&edit, w2w_world_get_card(world), earlier);
     recipe = w2w_recipe_new(w2w_edit_job.name, pipeline, result->seed, earlier);

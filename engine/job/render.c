@@ -71,7 +71,7 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
     w2w_rendering_describe(&options, recipe);
     result->seed = options.seed;
     result->recipe = w2w_json_write_object(recipe);
-    w2w_rendering_warn(pipeline, &options, &result->message);
+    w2w_rendering_warn(pipeline, &options, identity, &result->message);
     if (identity != NULL) {
         result->identity = g_bytes_ref(w2w_values_get_bytes(values, "identity"));
         result->name = w2w_recipe_get_name(earlier);

@@ -110,7 +110,8 @@ guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe)
     return w2w_recipe_get_seed(recipe, &seed) ? seed : g_random_int();
 }
 
-void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options, char **message)
+void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                        const W2wIdentity *given, char **message)
 {
     const struct {
         const char *name, *text;
@@ -126,6 +127,10 @@ void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options, 
                                "text encoder.",
                                prompts[i].name, n_cut);
     }
+    if (given != NULL && given->model_fingerprint != NULL &&
+        strcmp(given->model_fingerprint, w2w_pipeline_get_model_fingerprint(pipeline)) != 0)
+        w2w_message_append(message, "The identity was made with another model, which shows it "
+                                    "differently.");
 }
 
 void w2w_message_append(char **message, const char *format, ...)

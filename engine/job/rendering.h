@@ -106,8 +106,12 @@ void w2w_rendering_describe(const W2wRenderOptions *options, JsonObject *recipe)
  */
 guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe);
 
-/* What the user should know about a picture that was made so: appended to the message. */
-void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options, char **message);
+/*
+ * What the user should know about a picture that was made so, appended to the message. `given` is
+ * the identity that the job started from, or NULL.
+ */
+void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                        const W2wIdentity *given, char **message);
 
 /* Appends a sentence to a result's message (which may be NULL). */
 void w2w_message_append(char **message, const char *format, ...) G_GNUC_PRINTF(2, 3);

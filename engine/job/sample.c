@@ -64,7 +64,8 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
                     "(its file proj_1000pc.pt is missing).");
         return FALSE;
     }
-    if (w2w_values_get_int(values, "seed") > W2W_SEED_MAX - w2w_values_get_int(values, "count")) {
+    if (w2w_values_get_int(values, "seed") >
+        W2W_SEED_MAX - (w2w_values_get_int(values, "count") - 1)) {
         g_set_error(
             error, W2W_ERROR, W2W_ERROR_USAGE,
             "The seed is too large for that many people: each has the seed before it plus 1.");
@@ -134,7 +135,7 @@ static W2wJobResult *sample_one(W2wPipeline *pipeline, const W2wValues *values, 
     if (result->identity == NULL)
         return NULL;
     result->seed = seed;
-    w2w_rendering_warn(pipeline, &options, &result->message);
+    w2w_rendering_warn(pipeline, &options, NULL, &result->message);
     return g_steal_pointer(&result);
 }
 

@@ -392,6 +392,39 @@ static void test_bad_identities(void)
     }
 }
 
+/* The coefficients mean the same person, the picture may not: said, not refused. */
+static void test_other_model_is_told(void)
+{
+    g_autofree char *person = in_folder("deep/people/person-5.safetensors");
+    g_autofree char *elsewhere = in_folder("elsewhere");
+    g_autofree char *out = in_folder("elsewhere.png");
+    g_autoptr(W2wIdentity) identity = w2w_identity_load(person, NULL);
+    g_autoptr(CliResult) same = NULL;
+    g_autoptr(CliResult) other = NULL;
+
+    g_free(identity->model_fingerprint);
+    identity->model_fingerprint = g_strnfill(64, '0');
+    g_assert_true(w2w_identity_save(identity, elsewhere, NULL));
+    same = cli_run("render", "--identity", person, "-o", out, SMALL, NULL);
+    other = cli_run("render", "--identity", elsewhere, "-o", out, SMALL, NULL);
+    cli_assert_code(same, 0);
+    cli_assert_code(other, 0);
+    g_assert_null(strstr(same->err, "another model"));
+    g_assert_nonnull(strstr(other->err, "another model"));
+}
+
+/* The largest seed is one, and the next one is not. */
+static void test_largest_seed(void)
+{
+    g_autofree char *people = in_folder("largest");
+    g_autofree char *path = in_folder("largest/person-9007199254740991.png");
+    g_autoptr(CliResult) result =
+        cli_run("sample", "--seed=9007199254740991", "-o", people, SMALL, NULL);
+
+    cli_assert_code(result, 0);
+    g_assert_true(g_file_test(path, G_FILE_TEST_IS_REGULAR));
+}
+
 /* A file that is there is replaced; written beside it and renamed, nothing else is left. */
 static void test_overwrites(void)
 {
@@ -452,6 +485,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/jobs/json", test_json);
     g_test_add_func("/cli/jobs/impossible-size", test_impossible_size);
     g_test_add_func("/cli/jobs/bad-identities", test_bad_identities);
+    g_test_add_func("/cli/jobs/other-model-is-told", test_other_model_is_told);
+    g_test_add_func("/cli/jobs/largest-seed", test_largest_seed);
     g_test_add_func("/cli/jobs/overwrites", test_overwrites);
     g_test_add_func("/cli/jobs/bench", test_bench);
     code = g_test_run();
