@@ -40,8 +40,9 @@ bind()
 }
 
 # The root becomes a mount of its own: where homes are mounted nodev or noexec it would be, too.
-mount --bind "$root" "$root" && mount -o remount,bind,dev,exec,suid "$root" ||
+if ! mount --bind "$root" "$root" || ! mount -o remount,bind,dev,exec,suid "$root"; then
     fail "cannot mount the Debian 13 root."
+fi
 
 # The folder that holds the root itself comes first: later it would show the other mounts again.
 if [ -z "$bare" ]; then
