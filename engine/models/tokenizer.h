@@ -6,9 +6,11 @@
  * spacing, NFC, lower case, then the CLIP pattern and byte-level BPE), which is what
  * the reference outputs were made with. Special and added tokens inside a prompt
  * ("<|endoftext|>") are found first and stand for themselves, as there. Checked against
- * transformers 4.56 id for id; what differs: characters newer than the Unicode version of
+ * transformers 4.56 id for id. What differs: characters newer than the Unicode version of
  * the one (GLib's) or the other (Python's), which the one that does not know them drops;
- * "single_word" added tokens are refused; a malformed merges.txt is refused.
+ * added tokens that overlap one another ("ab" beside "<ab>"), where the first and then the
+ * longest is taken here, and transformers' search may miss one; "single_word" tokens and
+ * malformed merges are refused here.
  * A tokenizer never changes: many threads may use one.
  */
 #pragma once
