@@ -203,7 +203,7 @@ static void test_long_prompts_are_fast(void)
         " ",
         "\u0130",
     };
-    g_autoptr(W2wTokenizer) full = open_golden(), small = open_world();
+    g_autoptr(W2wTokenizer) tokenizer = open_golden();
 
     for (guint i = 0; i < G_N_ELEMENTS(pieces); i++) {
         g_autoptr(GString) prompt = g_string_new(NULL);
@@ -212,10 +212,9 @@ static void test_long_prompts_are_fast(void)
         while (prompt->len < LONG_PROMPT_BYTES)
             g_string_append(prompt, pieces[i]);
         g_test_timer_start();
-        encode(full, prompt->str, 77, ids);
-        encode(small, prompt->str, 77, ids);
-        g_test_message("%s: %.3f s for both", pieces[i], g_test_timer_elapsed());
-        g_assert_cmpfloat(g_test_timer_last(), <, 2 * LONG_PROMPT_SECONDS);
+        encode(tokenizer, prompt->str, 77, ids);
+        g_test_message("%s: %.3f s", pieces[i], g_test_timer_elapsed());
+        g_assert_cmpfloat(g_test_timer_last(), <, LONG_PROMPT_SECONDS);
     }
 }
 
