@@ -16,14 +16,14 @@ G_BEGIN_DECLS
 typedef struct _W2wClient W2wClient;
 
 typedef struct {
-    const char *worker_path;     /* the program; NULL: installed, or W2W_WORKER from the environment */
+    const char *worker_path; /* the program; NULL: installed, or W2W_WORKER from the environment */
     const char *world_directory; /* NULL: the embedded world */
     gint32 parent_pid;           /* GIMP's: the worker leaves when it is gone; 0: not watched */
 } W2wClientOptions;
 
 /*
- * Connects to the worker of this user, starting it (in a session of its own) when there is none or its
- * version is another one. W2W_ERROR_FAILED with a sentence for the user.
+ * Connects to the worker of this user, starting it (in a session of its own) when there is none or
+ * its version is another one. W2W_ERROR_FAILED with a sentence for the user.
  */
 W2wClient *w2w_client_connect(const W2wClientOptions *options, GError **error);
 void w2w_client_free(W2wClient *client);

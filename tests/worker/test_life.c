@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* When workers start, when they leave, and what a client says when one dies. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/error.h"
+#include "tests/worker/worker_fixture.h"
+
+static void run_small(W2wClient *client)
+{
+    g_autoptr(GPtrArray) results = worker_fixture_new_results();
+    GError *error = NULL;
+
+    w2w_client_run(client, "sample", worker_fixture_make_values(1, 1), worker_fixture_add_result,
+                   results, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(results->len, ==, 1);
+}
+
+static void test_killed_between_calls(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    const gint32 pid = worker_fixture_get_pid(client);
+
+    run_small(client);
+    worker_fixture_kill(pid, SIGKILL); /* its socket stays behind */
+    run_small(client);
+    g_assert_cmpint(worker_fixture_get_pid(client), !=, pid);
+    worker_fixture_kill(worker_fixture_get_pid(client), SIGKILL);
+    {
+        g_autoptr(W2wClient) other = worker_fixture_connect(0);
+
+        run_small(other);
+        worker_fixture_kill(worker_fixture_get_pid(other), SIGTERM);
+    }
+}
+
+static void kill_worker(double fraction, const char *text, gpointer user_data)
+{
+    gint32 *pid = user_data;
+
+    if (*pid != 0)
+        worker_fixture_kill(*pid, SIGKILL);
+    *pid = 0;
+}
+
+static void test_killed_during_a_call(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    g_autoptr(GPtrArray) results = worker_fixture_new_results();
+    gint32 pid = worker_fixture_get_pid(client);
+    const W2wProgress progress = {kill_worker, &pid, NULL};
+    GError *error = NULL;
+
+    g_assert_false(w2w_client_run(client, "sample",
+                                  worker_fixture_make_values(LONG_COUNT, LONG_STEPS),
+                                  worker_fixture_add_result, results, &progress, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_FAILED);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, "ended unexpectedly"));
+    g_assert_nonnull(strstr(error->message, ".log"));
+    g_error_free(error);
+    run_small(client);
+    worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
+}
+
+static gpointer connect_and_ask(gpointer data)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+
+    return GINT_TO_POINTER(worker_fixture_get_pid(client));
+}
+
+static void test_one_worker_for_all(void)
+{
+    GThread *threads[6];
+    gint32 pid = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("client", connect_and_ask, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++) {
+        const gint32 its_pid = GPOINTER_TO_INT(g_thread_join(threads[i]));
+
+        g_assert_true(pid == 0 || pid == its_pid);
+        pid = its_pid;
+    }
+    worker_fixture_kill(pid, SIGTERM);
+    g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1); /* there was no other one */
+}
+
+/* A client that vanishes takes its job with it: the next one does not wait for minutes. */
+static void test_vanished_client(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    const pid_t child = fork();
+    W2wWorkerStatus status;
+    gint64 start;
+
+    if (child == 0) {
+        execl("/proc/self/exe", "test", "--long-job", NULL);
+        _exit(1);
+    }
+    do {
+        g_usleep(20 * 1000);
+        g_assert_true(w2w_client_get_status(client, &status, NULL));
+        w2w_worker_status_clear(&status);
+    } while (status.n_loads == 0);
+    g_assert_false(worker_fixture_wait_for_end(child, 0));
+    worker_fixture_kill(child, SIGKILL);
+    start = g_get_monotonic_time();
+    run_small(client);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 20 * G_TIME_SPAN_SECOND);
+    g_assert_true(w2w_client_get_status(client, &status, NULL));
+    g_assert_cmpuint(status.n_jobs, ==, 2);
+    worker_fixture_kill(status.pid, SIGTERM);
+    w2w_worker_status_clear(&status);
+}
+
+static int run_long_job(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    g_autoptr(GPtrArray) results = worker_fixture_new_results();
+
+    return w2w_client_run(client, "sample", worker_fixture_make_values(LONG_COUNT, LONG_STEPS),
+                          worker_fixture_add_result, results, NULL, NULL)
+               ? 0
+               : 1;
+}
+
+static void test_idle(void)
+{
+    g_autofree char *before = g_strdup(g_getenv("W2W_WORKER_IDLE_SECONDS"));
+    W2wClient *client;
+    gint32 pid;
+
+    g_setenv("W2W_WORKER_IDLE_SECONDS", "1", TRUE);
+    client = worker_fixture_connect((gint32)getpid());
+    g_setenv("W2W_WORKER_IDLE_SECONDS", before, TRUE);
+    pid = worker_fixture_get_pid(client);
+    g_assert_false(worker_fixture_wait_for_end(pid, 3)); /* not while somebody is connected */
+    w2w_client_free(client);
+    g_assert_true(worker_fixture_wait_for_end(pid, 10));
+}
+
+static pid_t start_parent(void)
+{
+    const pid_t parent = fork();
+
+    if (parent == 0) {
+        execlp("sleep", "sleep", "1000", NULL);
+        _exit(1);
+    }
+    return parent;
+}
+
+static void test_parents_gone(void)
+{
+    const pid_t parents[2] = {start_parent(), start_parent()};
+    W2wClient *client = worker_fixture_connect(parents[0]);
+    const gint32 pid = worker_fixture_get_pid(client);
+
+    w2w_client_free(client);
+    client = worker_fixture_connect(parents[1]);
+    g_assert_cmpint(worker_fixture_get_pid(client), ==, pid);
+    w2w_client_free(client);
+    worker_fixture_kill(parents[0], SIGKILL);
+    g_assert_false(worker_fixture_wait_for_end(pid, 5)); /* one is left */
+    client = worker_fixture_connect(0);
+    worker_fixture_kill(parents[1], SIGKILL);
+    g_assert_false(worker_fixture_wait_for_end(pid, 5)); /* a client is left */
+    w2w_client_free(client);
+    g_assert_true(worker_fixture_wait_for_end(pid, 10));
+}
+
+static void test_own_session(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    const gint32 pid = worker_fixture_get_pid(client);
+
+    g_assert_cmpint(getsid(pid), ==, pid);
+    worker_fixture_kill(pid, SIGTERM);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--long-job") == 0)
+        return run_long_job();
+    worker_fixture_begin(&argc, &argv);
+    g_test_add_func("/worker/life/killed-between-calls", test_killed_between_calls);
+    g_test_add_func("/worker/life/killed-during-a-call", test_killed_during_a_call);
+    g_test_add_func("/worker/life/one-worker-for-all", test_one_worker_for_all);
+    g_test_add_func("/worker/life/vanished-client", test_vanished_client);
+    g_test_add_func("/worker/life/idle", test_idle);
+    g_test_add_func("/worker/life/parents-gone", test_parents_gone);
+    g_test_add_func("/worker/life/own-session", test_own_session);
+    return worker_fixture_end(g_test_run());
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is kept between jobs. */
+#include "worker/models.h"
+
+#include <string.h>
+
+#define N_KEPT 2
+#define DEVICE "cpu"
+
+typedef struct {
+    char *directory;
+    W2wPipeline *pipeline;
+} Entry;
+
+struct _W2wModels {
+    GQueue entries; /* Entry, last used first */
+};
+
+static void entry_free(gpointer data)
+{
+    Entry *entry = data;
+
+    w2w_pipeline_free(entry->pipeline);
+    g_free(entry->directory);
+    g_free(entry);
+}
+
+W2wModels *w2w_models_new(void)
+{
+    W2wModels *models = g_new0(W2wModels, 1);
+
+    g_queue_init(&models->entries);
+    return models;
+}
+
+void w2w_models_free(W2wModels *models)
+{
+    if (models == NULL)
+        return;
+    g_queue_clear_full(&models->entries, entry_free);
+    g_free(models);
+}
+
+static W2wPipeline *find(W2wModels *models, const char *directory)
+{
+    for (GList *link = models->entries.head; link != NULL; link = link->next) {
+        Entry *entry = link->data;
+
+        if (strcmp(entry->directory, directory) == 0) {
+            g_queue_unlink(&models->entries, link);
+            g_queue_push_head_link(&models->entries, link);
+            return entry->pipeline;
+        }
+    }
+    return NULL;
+}
+
+static void keep(W2wModels *models, const char *directory, W2wPipeline *pipeline)
+{
+    Entry *entry = g_new(Entry, 1);
+
+    entry->directory = g_strdup(directory);
+    entry->pipeline = pipeline;
+    g_queue_push_head(&models->entries, entry);
+}
+
+W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, const W2wJob *job,
+                            const W2wValues *values, gboolean *loaded, GError **error)
+{
+    const W2wDeviceOptions options = {.n_threads = 0};
+    W2wPipeline *pipeline = find(models, world_directory);
+    g_autoptr(W2wWorld) world = NULL;
+    W2wDevice *device;
+
+    *loaded = FALSE;
+    if (pipeline != NULL)
+        return pipeline;
+    world = w2w_world_open(world_directory, error);
+    if (world == NULL || !job->check(world, values, error))
+        return NULL;
+    /* Before, not after: two are never more memory than three. */
+    while (models->entries.length >= N_KEPT)
+        entry_free(g_queue_pop_tail(&models->entries));
+    device = w2w_device_new(DEVICE, &options, error);
+    if (device == NULL)
+        return NULL;
+    pipeline = w2w_pipeline_new(g_steal_pointer(&world), device, error);
+    if (pipeline == NULL)
+        return NULL;
+    keep(models, world_directory, pipeline);
+    *loaded = TRUE;
+    return pipeline;
+}
