@@ -23,7 +23,7 @@ static gboolean check_folder(const char *folder, GError **error)
     g_autofree char *shown = g_filename_display_name(folder);
     struct stat status;
 
-    if (g_mkdir(folder, 0700) != 0 && errno != EEXIST) {
+    if (g_mkdir_with_parents(folder, 0700) != 0) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_FAILED,
                     "The folder %s for the worker's socket cannot be made: %s.", shown,
                     g_strerror(errno));
@@ -61,7 +61,11 @@ gboolean w2w_worker_places_init(W2wWorkerPlaces *places, const char *program, GE
     g_autofree char *absolute = g_canonicalize_filename(program, NULL);
     g_autofree char *key = g_strconcat(W2W_PROTOCOL_PROGRAM, " ", absolute, NULL);
     g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
-    g_autofree char *folder = g_build_filename(g_get_user_runtime_dir(), FOLDER, NULL);
+    /* A session that names a folder which is not there (a container, a bare login) has the cache. */
+    const char *parent = g_file_test(g_get_user_runtime_dir(), G_FILE_TEST_IS_DIR)
+                             ? g_get_user_runtime_dir()
+                             : g_get_user_cache_dir();
+    g_autofree char *folder = g_build_filename(parent, FOLDER, NULL);
     g_autofree char *socket = NULL;
     g_autofree char *log = NULL;
 

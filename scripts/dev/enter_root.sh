@@ -67,6 +67,8 @@ mount -t sysfs -o ro sysfs "$root/sys" 2>/dev/null || bind /sys /sys
 bind /dev /dev
 mount -t tmpfs -o mode=755 tmpfs "$root/run" || fail "cannot mount /run inside the Debian 13 root."
 mkdir -m 1777 "$root/run/lock"
+# The environment of builds and tests names it: a session of its own, for sockets.
+mkdir -m 700 "$root/run/w2w"
 for file in /etc/resolv.conf /etc/hosts; do
     [ ! -e "$file" ] || bind "$file" "$file"
 done
