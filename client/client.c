@@ -186,7 +186,7 @@ static gboolean try_connect(W2wClient *client, GError **error)
     return FALSE;
 }
 
-static gboolean connect_locked(W2wClient *client, GError **error)
+static gboolean connect_locked(W2wClient *client, int lock, GError **error)
 {
     g_autofree char *log = g_filename_display_name(client->places.log);
     GError *problem = NULL;
@@ -195,7 +195,7 @@ static gboolean connect_locked(W2wClient *client, GError **error)
         return TRUE;
     if (problem == NULL) {
         unlink(client->places.socket); /* of a worker that was killed */
-        if (!w2w_launch(&client->places, error))
+        if (!w2w_launch(&client->places, lock, error))
             return FALSE;
         if (try_connect(client, &problem))
             return TRUE;
@@ -222,7 +222,7 @@ static gboolean ensure_connected(W2wClient *client, GError **error)
     lock = w2w_worker_places_lock(&client->places, LOCK_SECONDS, error);
     if (lock < 0)
         return FALSE;
-    connected = connect_locked(client, error);
+    connected = connect_locked(client, lock, error);
     close(lock);
     return connected;
 }

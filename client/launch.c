@@ -46,18 +46,19 @@ static int open_log(const W2wWorkerPlaces *places)
     return descriptor >= 0 ? descriptor : open("/dev/null", O_WRONLY | O_CLOEXEC);
 }
 
-static gboolean spawn(const W2wWorkerPlaces *places, int ready, int log, GError **error)
+static gboolean spawn(const W2wWorkerPlaces *places, int lock, int ready, int log, GError **error)
 {
     g_autofree char *build = w2w_launch_get_build(places);
-    const char *const arguments[] = {places->program, "--socket", places->socket,
-                                     "--build",       build,      NULL};
-    const int source = ready, target = W2W_PROTOCOL_READY_FD;
+    const char *const arguments[] = {
+        places->program, "--socket", places->socket, "--build", build, "--started-by-client", NULL};
+    const int sources[] = {ready, lock};
+    const int targets[] = {W2W_PROTOCOL_READY_FD, W2W_PROTOCOL_LOCK_FD};
     g_autofree char *shown = g_filename_display_name(places->program);
     g_autoptr(GError) problem = NULL;
 
     if (g_spawn_async_with_pipes_and_fds("/", arguments, NULL, G_SPAWN_DEFAULT, enter_session, NULL,
-                                         -1, log, log, &source, &target, 1, NULL, NULL, NULL, NULL,
-                                         &problem))
+                                         -1, log, log, sources, targets, G_N_ELEMENTS(sources),
+                                         NULL, NULL, NULL, NULL, &problem))
         return TRUE;
     g_set_error(error, W2W_ERROR, W2W_ERROR_FAILED,
                 "The worker %s cannot be started: %s. Install Weights2Weights again, or set "
@@ -93,7 +94,7 @@ static gboolean read_answer(int descriptor, char *answer /* (MAX_ANSWER) */)
     return TRUE;
 }
 
-gboolean w2w_launch(const W2wWorkerPlaces *places, GError **error)
+gboolean w2w_launch(const W2wWorkerPlaces *places, int lock, GError **error)
 {
     g_autofree char *shown = g_filename_display_name(places->program);
     g_autofree char *log = g_filename_display_name(places->log);
@@ -104,7 +105,7 @@ gboolean w2w_launch(const W2wWorkerPlaces *places, GError **error)
     if (!g_unix_open_pipe(ends, FD_CLOEXEC, error))
         return FALSE;
     output = open_log(places);
-    started = spawn(places, ends[1], output, error);
+    started = spawn(places, lock, ends[1], output, error);
     close(ends[1]);
     if (output >= 0)
         close(output);

@@ -13,9 +13,9 @@ G_BEGIN_DECLS
 char *w2w_launch_get_build(const W2wWorkerPlaces *places);
 
 /*
- * Starts the worker and waits until it listens. The lock must be held. W2W_ERROR_FAILED names the
- * log.
+ * Starts the worker and waits until it listens. `lock` is what w2w_worker_places_lock() gave, and
+ * stays the caller's. W2W_ERROR_FAILED names the log.
  */
-gboolean w2w_launch(const W2wWorkerPlaces *places, GError **error);
+gboolean w2w_launch(const W2wWorkerPlaces *places, int lock, GError **error);
 
 G_END_DECLS

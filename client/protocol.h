@@ -67,8 +67,11 @@
 #define W2W_PROTOCOL_LOCK_SUFFIX ".lock"
 
 /*
- * A starting worker has this descriptor open: it writes "ready" when it listens, or a sentence
- * why it cannot; the end of file without either means that it died.
+ * Descriptors of a worker that a client starts (--started-by-client), both closed once it listens.
+ * Into the first it writes "ready", or a sentence why it cannot; the end of file without either
+ * means that it died. The second is the client's lock: a client that is killed meanwhile
+ * leaves it with the worker, so that the next one waits instead of starting another.
  */
 #define W2W_PROTOCOL_READY_FD 3
+#define W2W_PROTOCOL_LOCK_FD  4
 #define W2W_PROTOCOL_READY    "ready\n"

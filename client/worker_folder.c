@@ -61,7 +61,8 @@ gboolean w2w_worker_places_init(W2wWorkerPlaces *places, const char *program, GE
     g_autofree char *absolute = g_canonicalize_filename(program, NULL);
     g_autofree char *key = g_strconcat(W2W_PROTOCOL_PROGRAM, " ", absolute, NULL);
     g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
-    /* A session that names a folder which is not there (a container, a bare login) has the cache. */
+    /* A session that names a folder which is not there (a container, a bare login) has the cache.
+     */
     const char *parent = g_file_test(g_get_user_runtime_dir(), G_FILE_TEST_IS_DIR)
                              ? g_get_user_runtime_dir()
                              : g_get_user_cache_dir();

@@ -78,7 +78,7 @@ W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, cons
     world = w2w_world_open(world_directory, error);
     if (world == NULL || !job->check(world, values, error))
         return NULL;
-    /* Before, not after: two are never more memory than three. */
+    /* Before the new one takes its memory, not after. */
     while (models->entries.length >= N_KEPT)
         entry_free(g_queue_pop_tail(&models->entries));
     device = w2w_device_new(DEVICE, &options, error);

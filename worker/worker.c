@@ -34,18 +34,20 @@ typedef struct {
     GHashTable *clients; /* GDBusConnection */
     GHashTable *parents; /* of clients so far: pids */
     char *socket, *build;
+    gboolean started_by_client;
     gint64 idle_since; /* monotonic; only while there are no clients */
     gint64 idle_limit; /* microseconds */
     guint n_free_checks;
 } Worker;
 
-/* The path goes at once, so that nobody finds a worker that no longer listens. */
+/* The path goes at once, so that nobody finds a worker that no longer listens. (Newer GLib removes
+ * it too, and warns where it is gone already.) */
 static void stop_listening(Worker *worker)
 {
     if (worker->server == NULL)
         return;
-    unlink(worker->socket);
     g_dbus_server_stop(worker->server);
+    unlink(worker->socket);
     g_clear_object(&worker->server);
 }
 
@@ -214,12 +216,14 @@ static gboolean listen_to(Worker *worker, GError **error)
     return TRUE;
 }
 
-/* To whoever started us (protocol.h); by hand, nobody listens there. */
-static void answer(const char *text)
+/* To the client that started us (protocol.h), which may be gone. */
+static void answer(const Worker *worker, const char *text)
 {
-    gsize n = 0;
     const gsize length = strlen(text);
+    gsize n = 0;
 
+    if (!worker->started_by_client)
+        return;
     while (n < length) {
         const gssize n_written = write(W2W_PROTOCOL_READY_FD, text + n, length - n);
 
@@ -228,6 +232,7 @@ static void answer(const char *text)
         n += MAX(n_written, 0);
     }
     close(W2W_PROTOCOL_READY_FD);
+    close(W2W_PROTOCOL_LOCK_FD);
 }
 
 static gint64 get_idle_limit(void)
@@ -260,6 +265,8 @@ static gboolean parse(Worker *worker, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &worker->socket, "Where to listen", "PATH"},
         {"build", 0, 0, G_OPTION_ARG_STRING, &worker->build, "What to answer to Hello", "TEXT"},
+        {"started-by-client", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE,
+         &worker->started_by_client, NULL, NULL},
         G_OPTION_ENTRY_NULL};
     g_autoptr(GOptionContext) context =
         g_option_context_new("— the worker of Weights2Weights for GIMP, which starts it by itself");
@@ -295,6 +302,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
+    signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     worker.interface = g_dbus_node_info_new_for_xml(W2W_PROTOCOL_XML, NULL);
     worker.queue = w2w_job_queue_new();
@@ -305,13 +313,13 @@ int main(int argc, char **argv)
     ok = parse(&worker, argc, argv, &error) && listen_to(&worker, &error);
     if (ok) {
         printf("w2w-worker " W2W_PROTOCOL_PROGRAM ", process %d\n", (int)getpid());
-        answer(W2W_PROTOCOL_READY);
+        answer(&worker, W2W_PROTOCOL_READY);
         serve(&worker);
     } else {
         g_autofree char *text = g_strdup_printf("The worker cannot start: %s", error->message);
 
         fprintf(stderr, "%s\n", text);
-        answer(text);
+        answer(&worker, text);
     }
     worker_clear(&worker);
     return ok ? 0 : 1;

@@ -2,6 +2,7 @@
 /* When workers start, when they leave, and what a client says when one dies. */
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,13 +175,59 @@ static void test_parents_gone(void)
     g_assert_true(worker_fixture_wait_for_end(pid, 10));
 }
 
+/* What a plug-in has open, GIMP's pipe first of all, must end with it. */
 static void test_own_session(void)
 {
+    const int descriptor = memfd_create("w2w-of-the-test", 0);
     g_autoptr(W2wClient) client = worker_fixture_connect(0);
     const gint32 pid = worker_fixture_get_pid(client);
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", pid);
+    g_autoptr(GDir) descriptors = g_dir_open(folder, 0, NULL);
+    guint n_descriptors = 0;
+    const char *name;
 
+    g_assert_cmpint(descriptor, >=, 0);
     g_assert_cmpint(getsid(pid), ==, pid);
+    while ((name = g_dir_read_name(descriptors)) != NULL) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autofree char *target = g_file_read_link(path, NULL);
+
+        n_descriptors++;
+        g_assert_nonnull(target);
+        g_assert_null(strstr(target, "w2w-of-the-test"));
+        g_assert_false(g_str_has_suffix(target, ".lock"));
+        if (strcmp(name, "0") == 0)
+            g_assert_cmpstr(target, ==, "/dev/null");
+        if (strcmp(name, "1") == 0 || strcmp(name, "2") == 0)
+            g_assert_true(g_str_has_suffix(target, ".log"));
+    }
+    g_assert_cmpuint(n_descriptors, >, 3);
+    close(descriptor);
     worker_fixture_kill(pid, SIGTERM);
+}
+
+/*
+ * GIMP kills a plug-in while it starts the worker, at any moment of it: the next one gets a worker
+ * all the same, and no second one is left over.
+ */
+static void test_killed_while_starting(void)
+{
+    for (guint milliseconds = 0; milliseconds < 40; milliseconds += 4) {
+        const pid_t child = fork();
+        W2wClient *client;
+
+        if (child == 0) {
+            execl("/proc/self/exe", "test", "--long-job", NULL);
+            _exit(1);
+        }
+        g_usleep(milliseconds * 1000);
+        worker_fixture_kill(child, SIGKILL);
+        client = worker_fixture_connect(0);
+        run_small(client);
+        worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
+        w2w_client_free(client);
+        g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1);
+    }
 }
 
 int main(int argc, char **argv)
@@ -195,5 +242,6 @@ int main(int argc, char **argv)
     g_test_add_func("/worker/life/idle", test_idle);
     g_test_add_func("/worker/life/parents-gone", test_parents_gone);
     g_test_add_func("/worker/life/own-session", test_own_session);
+    g_test_add_func("/worker/life/client-killed-while-starting", test_killed_while_starting);
     return worker_fixture_end(g_test_run());
 }
