@@ -55,7 +55,7 @@ def main():
     run = Gimp.RunMode.NONINTERACTIVE
     step("sample five people")
     sampled = call("plug-in-w2w-sample", run_mode=run, count=5, seed=SEED)
-    image, people = sampled.index(1), list(sampled.index(2))
+    image, people = sampled.index(1), list(sampled.get_core_object_array(2))
 
     person = people[0]
     edited = []

@@ -57,7 +57,7 @@ run_demo_in_gimp()
     set_environment build "$place"
     environment+=("W2W_DEMO_OUT=$demo_dir")
     run_in "$place" init "$demo_dir" timeout --kill-after=10 "$demo_timeout" \
-        gimp-console --new-instance --no-interface --no-data --no-fonts --no-splash \
+        gimp-console --new-instance --no-interface --no-data --no-splash \
         --stack-trace-mode=never --quit "${batch[@]}" > >(show_steps) 2>>"$log_file" </dev/null
     status=$?
     wait $!

@@ -70,7 +70,7 @@ def command_line(*args):
 
 def test_sample_without_image():
     result = succeed("sample", count=2, seed=7, **QUICK)
-    image, layers = result.index(1), list(result.index(2))
+    image, layers = result.index(1), list(result.get_core_object_array(2))
     assert image.get_width() == 128 and image.get_height() == 128
     assert len(layers) == 2 and len(image.get_layers()) == 2
     for layer in layers:
@@ -142,7 +142,7 @@ def test_errors(image, layers):
 
 def test_grayscale():
     image = Gimp.Image.new(64, 64, Gimp.ImageBaseType.GRAY)
-    layer = list(succeed("sample", image, [], count=1, seed=7, **QUICK).index(2))[0]
+    layer = list(succeed("sample", image, [], count=1, seed=7, **QUICK).get_core_object_array(2))[0]
     assert layer.is_gray() and layer.get_image() == image and len(set(pixels(layer))) > 50
 
 
