@@ -162,6 +162,7 @@ static gboolean try_connect(W2wClient *client, GError **error)
     g_autoptr(GDBusConnection) connection = open_connection(client, &problem);
     g_autofree char *log = g_filename_display_name(client->places.log);
     gboolean is_same = FALSE;
+    GVariant *reply;
 
     if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
         (connection != NULL && !greet(client, connection, &is_same, &problem) &&
@@ -179,9 +180,9 @@ static gboolean try_connect(W2wClient *client, GError **error)
         return TRUE;
     }
     /* Another program: it takes its socket away before it answers. */
-    if (!g_dbus_connection_is_closed(connection)) {
-        g_autoptr(GVariant) reply = ask(connection, "Quit", NULL, "()", NULL);
-    }
+    reply = ask(connection, "Quit", NULL, "()", NULL);
+    if (reply != NULL)
+        g_variant_unref(reply);
     g_dbus_connection_close_sync(connection, NULL, NULL);
     return FALSE;
 }

@@ -117,9 +117,10 @@ static void test_loads_once(void)
 
     for (guint i = 0; i < 3; i++) {
         g_autoptr(W2wClient) client = worker_fixture_connect(0);
-        g_autoptr(GPtrArray) results =
-            run_there(client, "sample", worker_fixture_make_values(1, 1));
+        GPtrArray *results = run_there(client, "sample", worker_fixture_make_values(1, 1));
 
+        g_assert_cmpuint(results->len, ==, 1);
+        g_ptr_array_unref(results);
         g_assert_true(w2w_client_get_status(client, &status, NULL));
         g_assert_cmpuint(status.n_loads, ==, 1);
         g_assert_cmpuint(status.n_jobs, ==, i + 1);
@@ -160,7 +161,6 @@ static void test_errors(void)
     g_autoptr(W2wValues) values = w2w_values_new(job->parameters, job->n_parameters);
     g_autoptr(GVariant) wrong = g_variant_ref_sink(make_one("count", g_variant_new_int32(0)));
     g_autoptr(GError) expected = NULL;
-    g_autoptr(GPtrArray) results = NULL;
     W2wWorkerStatus status;
 
     refuse(client, "nothing", make_one("count", g_variant_new_int32(1)), W2W_ERROR_USAGE,
