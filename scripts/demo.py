@@ -9,10 +9,10 @@ gi.require_version("Gegl", "0.4")
 from gi.repository import Gegl, Gimp, Gio
 
 OUT = os.environ["W2W_DEMO_OUT"]
-SEED = int(os.environ.get("W2W_DEMO_SEED", "11"))
+SEED = int(os.environ.get("W2W_DEMO_SEED", "12"))
 MARGIN, GAP, CAPTION, SIDE = 24, 12, 26, 128
-EDITS = [("Young −1", "Young=-1"), ("Young +1", "Young=1"), ("Eyeglasses", "Eyeglasses=1"),
-         ("both", "Young=-1;Eyeglasses=1;protect=Male")]
+EDITS = [("Young −1", "Young=-1"), ("Eyeglasses +1", "Eyeglasses=1"), ("Bald +1", "Bald=1"),
+         ("older, with glasses", "Young=-1;Eyeglasses=1;protect=Male")]
 pdb = Gimp.get_pdb()
 
 

@@ -51,13 +51,18 @@ def pixels(layer):
     return bytes(data)
 
 
+def parasite(layer, name):
+    found = layer.get_parasite(name)
+    # GIMP hands the bytes over as signed numbers.
+    return bytes(b & 255 for b in found.get_data()) if found is not None else None
+
+
 def identity(layer):
-    parasite = layer.get_parasite("w2w-identity")
-    return bytes(parasite.get_data()) if parasite is not None else None
+    return parasite(layer, "w2w-identity")
 
 
 def recipe(layer):
-    return json.loads(bytes(layer.get_parasite("w2w-recipe").get_data()))
+    return json.loads(parasite(layer, "w2w-recipe"))
 
 
 def status():
@@ -125,7 +130,7 @@ def test_errors(image, layers):
     fail("carries no identity", "render", image, [plain], **QUICK)
     fail("Eyeglases", "edit", image, layers[:1], edits="Eyeglases=1", **QUICK)
     fail("Young", "edit", image, layers[:1], edits="Young=much", **QUICK)
-    fail("#999", "edit", image, layers[:1], edits="#999=1", **QUICK)
+    fail("component 999", "edit", image, layers[:1], edits="#999=1", **QUICK)
     fail("width", "render", image, layers[:1], width=77, **QUICK)
     damaged = Gimp.Parasite.new("w2w-identity", Gimp.PARASITE_PERSISTENT, list(b"not an identity"))
     plain.attach_parasite(damaged)
