@@ -17,7 +17,7 @@ const char *worker_fixture_get_folder(void);
 W2wClient *worker_fixture_connect(gint32 parent_pid);
 gint32 worker_fixture_get_pid(W2wClient *client);
 
-/* TRUE when the process, a child of ours, ended within that time. */
+/* TRUE when the process, a child of ours (−1: any), ended within that time. */
 gboolean worker_fixture_wait_for_end(gint32 pid, guint seconds);
 void worker_fixture_kill(gint32 pid, int signal_number);
 
