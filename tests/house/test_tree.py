@@ -10,12 +10,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAX_BYTES = 56 << 20
 SOURCES = (".c", ".h", ".py", ".sh", ".scm", ".cu")
-listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True)
-if listed.returncode == 0:
-    files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
-else:  # a source archive: everything in it counts
-    files = [p for p in ROOT.rglob("*") if p.is_file() and "build" not in p.relative_to(ROOT).parts[0]]
-files = [p for p in files if p.is_file()]
+def tracked_files():
+    try:
+        listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True)
+        return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        pass  # no git here, or a source archive: everything counts that builds and demo did not make
+    made = re.compile(r"\.git|build.*|demo-output")
+    return [path for top in ROOT.iterdir() if not made.fullmatch(top.name)
+            for path in ([top] if top.is_file() else top.rglob("*")) if "__pycache__" not in path.parts]
+
+
+files = [p for p in tracked_files() if p.is_file()]
 
 
 def check_licence_lines():
