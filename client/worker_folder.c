@@ -14,7 +14,7 @@
 #include "client/protocol.h"
 #include "engine/error.h"
 
-#define FOLDER        "w2w-gimp"
+#define FOLDER        "w2w-worker"
 #define N_HASH        16 /* hexadecimal digits of a name */
 #define LOCK_INTERVAL (10 * 1000)
 

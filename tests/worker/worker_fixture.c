@@ -22,7 +22,7 @@ void worker_fixture_begin(int *argc, char ***argv)
     root = g_dir_make_tmp("w2w-worker-XXXXXX", NULL);
     g_assert_nonnull(root);
     cache = g_build_filename(root, "cache", NULL);
-    folder = g_build_filename(root, "w2w-gimp", NULL);
+    folder = g_build_filename(root, "w2w-worker", NULL);
     g_setenv("XDG_RUNTIME_DIR", root, TRUE);
     g_setenv("XDG_CACHE_HOME", cache, TRUE);
     g_setenv("W2W_WORKER_IDLE_SECONDS", "30", TRUE); /* where a test fails and kills none */
