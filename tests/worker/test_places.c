@@ -32,7 +32,7 @@ static void test_mode(void)
     g_assert_cmpint(stat(folder, &status), ==, 0);
     g_assert_cmpuint(status.st_mode & 07777, ==, 0700);
     g_assert_cmpint(chmod(folder, 0755), ==, 0);
-    refuse(NULL, "*w2w-gimp*0755*0700*");
+    refuse(NULL, "*w2w-worker*0755*0700*");
     g_assert_cmpint(chmod(folder, 0700), ==, 0);
 }
 
@@ -43,7 +43,7 @@ static void test_symbolic_link(void)
 
     g_assert_cmpint(g_rename(folder, aside), ==, 0);
     g_assert_cmpint(symlink(aside, folder), ==, 0);
-    refuse(NULL, "*w2w-gimp is no folder*");
+    refuse(NULL, "*w2w-worker is no folder*");
     g_assert_cmpint(g_unlink(folder), ==, 0);
     g_assert_cmpint(g_rename(aside, folder), ==, 0);
 }
