@@ -16,6 +16,7 @@
 #include "client/client.h"
 #include "engine/error.h"
 #include "w2w-arguments.h"
+#include "w2w-dialog.h"
 #include "w2w-layers.h"
 
 #define MENU_PATH        "<Image>/Filters/_Weights2Weights"
@@ -54,6 +55,7 @@ w2w_plug_in_class_init (W2wPlugInClass *klass)
 
   plug_in_class->query_procedures = w2w_query_procedures;
   plug_in_class->create_procedure = w2w_create_procedure;
+  plug_in_class->set_i18n         = NULL; /* no translations are installed: GIMP would miss them aloud */
 }
 
 static void
@@ -241,13 +243,20 @@ find_identity (const W2wJob        *job,
   return TRUE;
 }
 
-/* A new image of the first picture's size, where none is open. */
+/*
+ * A new image of the first picture's size, where none is open. Its undo is disabled: its layers are
+ * where its history begins.
+ */
 static GimpImage *
 make_image (GPtrArray *results)
 {
   const W2wJobResult *first = g_ptr_array_index (results, 0);
+  GimpImage          *image = gimp_image_new ((gint) first->picture->width,
+                                              (gint) first->picture->height, GIMP_RGB);
 
-  return gimp_image_new ((gint) first->picture->width, (gint) first->picture->height, GIMP_RGB);
+  gimp_image_undo_disable (image);
+
+  return image;
 }
 
 /* All layers of a call, in one undo step; NULL terminated. */
@@ -287,7 +296,11 @@ tell_messages (GPtrArray *results)
       const W2wJobResult *result = g_ptr_array_index (results, i);
 
       if (result->message != NULL)
-        g_message ("%s: %s", result->name, result->message);
+        {
+          g_autofree gchar *message = g_strdup_printf ("%s: %s", result->name, result->message);
+
+          gimp_message (message);
+        }
     }
 }
 
@@ -305,18 +318,14 @@ fail (GimpProcedure *procedure,
 
 static gboolean
 ask (GimpProcedure       *procedure,
-     GimpProcedureConfig *config)
+     GimpProcedureConfig *config,
+     const W2wJob        *job)
 {
-  GtkWidget *dialog;
-  gboolean   confirmed;
+  const gchar * const extra[] = { identity_is_optional (job) ? BASE_MODEL : NULL, NULL };
 
   gimp_ui_init (PLUG_IN_BINARY);
-  dialog = gimp_procedure_dialog_new (procedure, config, NULL);
-  gimp_procedure_dialog_fill (GIMP_PROCEDURE_DIALOG (dialog), NULL);
-  confirmed = gimp_procedure_dialog_run (GIMP_PROCEDURE_DIALOG (dialog));
-  gtk_widget_destroy (dialog);
 
-  return confirmed;
+  return w2w_dialog_run (procedure, config, job, extra);
 }
 
 static GimpValueArray *
@@ -348,7 +357,7 @@ w2w_run (GimpProcedure       *procedure,
       && ! find_identity (job, drawables, config, &identity, &error))
     return fail (procedure, error);
   g_clear_pointer (&identity, g_bytes_unref);
-  if (run_mode == GIMP_RUN_INTERACTIVE && ! ask (procedure, config))
+  if (run_mode == GIMP_RUN_INTERACTIVE && ! ask (procedure, config, job))
     return gimp_procedure_new_return_values (procedure, GIMP_PDB_CANCEL, NULL);
   if (! find_identity (job, drawables, config, &identity, &error))
     return fail (procedure, error);
@@ -364,6 +373,10 @@ w2w_run (GimpProcedure       *procedure,
   if (is_new)
     image = make_image (results);
   layers = make_layers (image, drawables, results, &error);
+  if (is_new && layers != NULL)
+    gimp_image_undo_enable (image);
+  else if (is_new)
+    gimp_image_delete (image);
   if (layers == NULL)
     return fail (procedure, error);
   gimp_progress_end ();

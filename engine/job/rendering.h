@@ -51,7 +51,7 @@ extern const char *const w2w_rendering_scheduler_labels[];
             .type = W2W_PARAMETER_INT,                                                             \
             .flags = W2W_PARAMETER_FROM_WORLD,                                                     \
             .maximum = W2W_RENDER_MAX_SIZE,                                                        \
-            .label = N_("Heigh_t"),                                                                \
+            .label = N_("He_ight"),                                                                \
             .blurb = N_("Height of the picture in pixels, as a rule a multiple of 8; 0: the "      \
                         "world's own."),                                                           \
         },                                                                                         \
@@ -60,7 +60,7 @@ extern const char *const w2w_rendering_scheduler_labels[];
             .type = W2W_PARAMETER_INT,                                                             \
             .flags = W2W_PARAMETER_FROM_WORLD,                                                     \
             .maximum = W2W_RENDERING_MAX_STEPS,                                                    \
-            .label = N_("_Steps"),                                                                 \
+            .label = N_("S_teps"),                                                                 \
             .blurb = N_("Steps from noise to picture: more take longer and change less and less; " \
                         "0: the world's own."),                                                    \
         },                                                                                         \

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A widget for each parameter, chosen by its type alone: a job added to the table has its
+ * dialog. GIMP restores the last values, and offers to save and load them.
+ */
+#include "w2w-dialog.h"
+
+#include <string.h>
+
+#include <glib/gi18n.h>
+
+/* Wide enough for a sentence or a few edits. */
+#define TEXT_WIDTH_CHARS 48
+
+static void
+set_up_entry (GimpProcedureDialog *dialog,
+              const gchar         *name)
+{
+  GtkWidget *widget = gimp_procedure_dialog_get_widget (dialog, name, GIMP_TYPE_LABEL_ENTRY);
+  GtkEntry  *entry  = GTK_ENTRY (gimp_label_entry_get_entry (GIMP_LABEL_ENTRY (widget)));
+
+  gtk_entry_set_width_chars (entry, TEXT_WIDTH_CHARS);
+  gtk_entry_set_activates_default (entry, TRUE);
+}
+
+/* A sentence below the argument before it; returns the id that stands for it in a box. */
+static gchar *
+add_note (GimpProcedureDialog *dialog,
+          const gchar         *name,
+          const gchar         *text)
+{
+  gchar     *id    = g_strconcat (name, "-note", NULL);
+  GtkWidget *label = gimp_procedure_dialog_get_label (dialog, id, text, FALSE, FALSE);
+
+  gtk_label_set_xalign (GTK_LABEL (label), 0.0);
+  gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), TEXT_WIDTH_CHARS);
+  gtk_style_context_add_class (gtk_widget_get_style_context (label), GTK_STYLE_CLASS_DIM_LABEL);
+
+  return id;
+}
+
+static void
+new_seed (GtkButton *button,
+          gpointer   config)
+{
+  g_object_set (config, g_object_get_data (G_OBJECT (button), "property"),
+                g_random_int_range (0, G_MAXINT), NULL);
+}
+
+/* The number, and beside it a button for another one. */
+static void
+set_up_seed (GimpProcedureDialog *dialog,
+             GimpProcedureConfig *config,
+             const W2wParameter  *parameter)
+{
+  GtkWidget *labeled = gimp_procedure_dialog_get_widget (dialog, parameter->name,
+                                                         GIMP_TYPE_LABEL_SPIN);
+  GtkWidget *button  = gtk_button_new_with_mnemonic (_("R_andom Seed"));
+
+  gtk_widget_set_tooltip_text (button, _("Choose a seed at random."));
+  g_object_set_data (G_OBJECT (button), "property", (gpointer) parameter->name);
+  g_signal_connect_object (button, "clicked", G_CALLBACK (new_seed), config, 0);
+  gtk_grid_attach (GTK_GRID (labeled), button, 2, 0, 1, 1);
+  gtk_widget_show (button);
+}
+
+/* Appends the ids of a parameter's widgets; they are in the same order in the dialog. */
+static void
+add_parameter (GimpProcedureDialog *dialog,
+               GimpProcedureConfig *config,
+               const W2wParameter  *parameter,
+               GPtrArray           *ids)
+{
+  if (parameter->type == W2W_PARAMETER_IDENTITY || parameter->type == W2W_PARAMETER_PATH)
+    return; /* not an argument: w2w_arguments_declare() */
+
+  g_ptr_array_add (ids, g_strdup (parameter->name));
+  switch (parameter->type)
+    {
+    case W2W_PARAMETER_EDITS:
+      set_up_entry (dialog, parameter->name);
+      g_ptr_array_add (ids, add_note (dialog, parameter->name, _(parameter->blurb)));
+      break;
+
+    case W2W_PARAMETER_STRING:
+      set_up_entry (dialog, parameter->name);
+      break;
+
+    case W2W_PARAMETER_SEED:
+      set_up_seed (dialog, config, parameter);
+      break;
+
+    case W2W_PARAMETER_DOUBLE:
+      gimp_procedure_dialog_get_widget (dialog, parameter->name, GIMP_TYPE_SCALE_ENTRY);
+      break;
+
+    default:
+      break;
+    }
+}
+
+/* gimp_procedure_dialog_fill_box_list() copies the strings. */
+static GtkWidget *
+fill_box (GimpProcedureDialog *dialog,
+          const gchar         *box_id,
+          GPtrArray           *ids)
+{
+  g_autoptr (GList) list = NULL;
+
+  for (guint i = 0; i < ids->len; i++)
+    list = g_list_append (list, g_ptr_array_index (ids, i));
+
+  return gimp_procedure_dialog_fill_box_list (dialog, box_id, list);
+}
+
+/* The menu's words without what belongs to a menu. */
+static gchar *
+make_title (const W2wJob *job)
+{
+  gchar *title = gimp_strip_uline (_(job->label));
+
+  if (g_str_has_suffix (title, "…"))
+    title[strlen (title) - strlen ("…")] = '\0';
+
+  return title;
+}
+
+gboolean
+w2w_dialog_run (GimpProcedure       *procedure,
+                GimpProcedureConfig *config,
+                const W2wJob        *job,
+                const gchar * const *extra)
+{
+  g_autoptr (GPtrArray)  subject = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray)  world   = g_ptr_array_new_with_free_func (g_free);
+  g_autofree gchar      *title   = make_title (job);
+  GtkWidget             *window;
+  GimpProcedureDialog   *dialog;
+  gboolean               confirmed;
+
+  window = gimp_procedure_dialog_new (procedure, config, title);
+  dialog = GIMP_PROCEDURE_DIALOG (window);
+  for (gint i = 0; extra[i] != NULL; i++)
+    g_ptr_array_add (subject, g_strdup (extra[i]));
+  for (guint i = 0; i < job->n_parameters; i++)
+    add_parameter (dialog, config, &job->parameters[i],
+                   job->parameters[i].flags & W2W_PARAMETER_FROM_WORLD ? world : subject);
+  fill_box (dialog, "subject-box", subject);
+  if (world->len > 0)
+    {
+      g_ptr_array_add (world, add_note (dialog, "world",
+                                        _("What is 0 or empty is left to the world.")));
+      fill_box (dialog, "picture-box", world);
+      gimp_procedure_dialog_get_label (dialog, "picture-title", _("Picture"), FALSE, FALSE);
+      gimp_procedure_dialog_fill_frame (dialog, "picture-frame", "picture-title", FALSE,
+                                        "picture-box");
+      gimp_procedure_dialog_fill (dialog, "subject-box", "picture-frame", NULL);
+    }
+  else
+    {
+      gimp_procedure_dialog_fill (dialog, "subject-box", NULL);
+    }
+  confirmed = gimp_procedure_dialog_run (dialog);
+  gtk_widget_destroy (window);
+
+  return confirmed;
+}
