@@ -6,7 +6,7 @@
  * Life of a kernel: prepare() looks at one op's shapes, chooses an implementation,
  * packs its weights and says how much scratch memory a run needs; run() is then called
  * any number of times and neither allocates, validates, fails nor synchronises.
- * Kernels of one device share packed weights (by address of the source array).
+ * Kernels of one device share packed weights (of the same source view).
  * A device is used from one thread at a time; it may have threads of its own.
  */
 #pragma once

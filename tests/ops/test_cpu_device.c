@@ -130,6 +130,33 @@ static void test_packs_once_per_layout(void)
     w2w_packed_weight_unref(again);
 }
 
+/* A file may hold a matrix and its transpose, or another shape of it, as views of one storage. */
+static void test_views_of_one_storage(void)
+{
+    g_autoptr(W2wDevice) device = device_new(NULL, 1, NULL);
+    const float values[] = {1.0f, 2.0f, 3.0f, 4.0f};
+    g_autoptr(GBytes) storage = g_bytes_new(values, sizeof values);
+    const gint64 square[] = {2, 2}, flat[] = {1, 4}, transposed[] = {1, 2};
+    g_autoptr(W2wArray) array =
+        w2w_array_new_view(W2W_DTYPE_F32, 2, square, NULL, storage, 0, "A matrix", NULL);
+    g_autoptr(W2wArray) same =
+        w2w_array_new_view(W2W_DTYPE_F32, 2, square, NULL, storage, 0, "A matrix", NULL);
+    g_autoptr(W2wArray) transpose =
+        w2w_array_new_view(W2W_DTYPE_F32, 2, square, transposed, storage, 0, "A transpose", NULL);
+    g_autoptr(W2wArray) row =
+        w2w_array_new_view(W2W_DTYPE_F32, 2, flat, NULL, storage, 0, "A row", NULL);
+    W2wPackedWeight *weights[] = {get(device, array, "rows", 1.0f), get(device, same, "rows", 2.0f),
+                                  get(device, transpose, "rows", 3.0f),
+                                  get(device, row, "rows", 4.0f)};
+
+    g_assert_true(weights[1] == weights[0]);
+    check(weights[0], 1.0f, 1.0f);
+    check(weights[2], 1.0f, 3.0f);
+    check(weights[3], 1.0f, 4.0f);
+    for (guint i = 0; i < G_N_ELEMENTS(weights); i++)
+        w2w_packed_weight_unref(weights[i]);
+}
+
 /* Else a new array at the old one's address would be taken for it. */
 static void test_keeps_source_alive(void)
 {
@@ -163,6 +190,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu-device/unknown-instruction-set", test_unknown_instruction_set);
     g_test_add_func("/cpu-device/describes-threads", test_describes_threads);
     g_test_add_func("/cpu-device/packed-weight/packs-once-per-layout", test_packs_once_per_layout);
+    g_test_add_func("/cpu-device/packed-weight/views-of-one-storage", test_views_of_one_storage);
     g_test_add_func("/cpu-device/packed-weight/keeps-source-alive", test_keeps_source_alive);
     g_test_add_func("/cpu-device/packed-weight/no-memory-is-an-error", test_no_memory_is_an_error);
     return g_test_run();

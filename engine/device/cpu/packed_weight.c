@@ -5,6 +5,8 @@
  */
 #include "engine/device/cpu/packed_weight.h"
 
+#include <string.h>
+
 #include "engine/memory.h"
 
 struct _W2wPackedWeight {
@@ -26,8 +28,13 @@ static guint packed_weight_hash(gconstpointer key)
 static gboolean packed_weight_equal(gconstpointer key_a, gconstpointer key_b)
 {
     const W2wPackedWeight *a = key_a, *b = key_b;
+    const W2wArray *x = a->source, *y = b->source;
+    const gsize dims_size = x->n_dims * sizeof *x->shape;
 
-    return a->source->data == b->source->data && a->source->dtype == b->source->dtype &&
+    /* A file may hold several views of one storage: shape and strides tell them apart. */
+    return x->data == y->data && x->dtype == y->dtype &&
+           w2w_array_has_shape(x, y->n_dims, y->shape) &&
+           (dims_size == 0 || memcmp(x->stride, y->stride, dims_size) == 0) &&
            a->n_bytes == b->n_bytes && g_str_equal(a->layout, b->layout);
 }
 
