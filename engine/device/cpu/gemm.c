@@ -340,9 +340,8 @@ static void project_lora(const Run *run, const float *const *rows, gint n_rows, 
 
 /* --- tasks --- */
 
-/* A LoRA of a higher rank than this is done in several goes by nobody: prepare refuses it. */
+/* Bounds a buffer on the stack; gemm_init() refuses a LoRA of a higher rank. */
 #define MAX_LORA_RANK 256
-#define MAX_TAPS      9
 
 static gsize panel_size(const W2wGemmKernel *kernel)
 {

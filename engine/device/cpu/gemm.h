@@ -72,7 +72,8 @@ typedef enum { W2W_GEMM_PLAIN, W2W_GEMM_SUBPIXEL } W2wGemmForm;
 /*
  * Fills `kernel` (zeroed, parent.free set by the caller's op through w2w_cpu_gemm_clear) for `op`,
  * a linear or conv2d: packs weights and bias, cuts the work into tasks. kernel->rows_func is the
- * caller's to set. W2W_ERROR_MEMORY.
+ * caller's to set. W2W_ERROR_MEMORY; W2W_ERROR_UNSUPPORTED for more taps or a higher LoRA rank than
+ * a tile has room for, and for a GEGLU after more than a bias.
  */
 gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
                                    W2wGemmForm form, GError **error);
