@@ -46,11 +46,12 @@ static gboolean check_folder(const char *folder, GError **error)
                     shown);
         return FALSE;
     }
-    if ((status.st_mode & 07777) != 0700) {
+    /* A parent that hands its group down (setgid) lets nobody in. */
+    if ((status.st_mode & 0777) != 0700) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_FAILED,
                     "The folder %s for the worker's socket has the mode %04o instead of 0700, so "
                     "that others might reach it: remove it, or run “chmod 700” on it.",
-                    shown, (guint)(status.st_mode & 07777));
+                    shown, (guint)(status.st_mode & 0777));
         return FALSE;
     }
     return TRUE;

@@ -33,6 +33,10 @@ static void test_mode(void)
     g_assert_cmpuint(status.st_mode & 07777, ==, 0700);
     g_assert_cmpint(chmod(folder, 0755), ==, 0);
     refuse(NULL, "*w2w-worker*0755*0700*");
+    g_assert_cmpint(chmod(folder, 02700), ==, 0); /* as made in a parent with this bit */
+    client = worker_fixture_connect(0);
+    worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
+    w2w_client_free(client);
     g_assert_cmpint(chmod(folder, 0700), ==, 0);
 }
 
