@@ -114,6 +114,22 @@ fill_box (GimpProcedureDialog *dialog,
   return gimp_procedure_dialog_fill_box_list (dialog, box_id, list);
 }
 
+static void
+show_problem (GimpProcedureDialog *dialog,
+              const gchar         *problem)
+{
+  GtkWidget *box     = g_object_new (GIMP_TYPE_HINT_BOX,
+                                     "icon-name", GIMP_ICON_DIALOG_WARNING,
+                                     "hint",      problem,
+                                     NULL);
+  GtkBox    *content = GTK_BOX (gtk_dialog_get_content_area (GTK_DIALOG (dialog)));
+
+  gtk_container_set_border_width (GTK_CONTAINER (box), 12);
+  gtk_box_pack_start (content, box, FALSE, FALSE, 0);
+  gtk_box_reorder_child (content, box, 0);
+  gtk_widget_show (box);
+}
+
 /* The menu's words without what belongs to a menu. */
 static gchar *
 make_title (const W2wJob *job)
@@ -130,7 +146,8 @@ gboolean
 w2w_dialog_run (GimpProcedure       *procedure,
                 GimpProcedureConfig *config,
                 const W2wJob        *job,
-                const gchar * const *extra)
+                const gchar * const *extra,
+                const gchar         *problem)
 {
   g_autoptr (GPtrArray)  subject = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray)  world   = g_ptr_array_new_with_free_func (g_free);
@@ -161,6 +178,8 @@ w2w_dialog_run (GimpProcedure       *procedure,
     {
       gimp_procedure_dialog_fill (dialog, "subject-box", NULL);
     }
+  if (problem != NULL)
+    show_problem (dialog, problem);
   confirmed = gimp_procedure_dialog_run (dialog);
   gtk_widget_destroy (window);
 

@@ -12,11 +12,13 @@ G_BEGIN_DECLS
 /*
  * Shows the dialog until it is confirmed or dismissed; `config` then has what was chosen. What the job is
  * about comes first, with the procedure's arguments `extra` (NULL terminated) that no parameter
- * declares; what the world decides when left alone is in a frame of its own.
+ * declares; what the world decides when left alone is in a frame of its own. `problem` (or NULL) is a
+ * sentence on top: why the dialog is there again.
  */
 gboolean w2w_dialog_run (GimpProcedure       *procedure,
                          GimpProcedureConfig *config,
                          const W2wJob        *job,
-                         const gchar * const *extra);
+                         const gchar * const *extra,
+                         const gchar         *problem);
 
 G_END_DECLS

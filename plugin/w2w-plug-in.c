@@ -235,12 +235,39 @@ find_identity (const W2wJob        *job,
       g_autofree gchar *name = gimp_item_get_name (GIMP_ITEM (drawables[0]));
 
       g_set_error (error, W2W_ERROR, W2W_ERROR_USAGE,
-                   _("The layer “%s” carries no identity. Choose a layer that Weights2Weights made, or "
-                     "make one with Filters ▸ Weights2Weights ▸ Sample Identities."), name);
+                   identity_is_optional (job)
+                     ? _("The layer “%s” carries no identity. Choose a layer that Weights2Weights "
+                         "made, or the base model.")
+                     : _("The layer “%s” carries no identity. Choose a layer that Weights2Weights "
+                         "made, or make one with Filters ▸ Weights2Weights ▸ Sample Identities."),
+                   name);
       return FALSE;
     }
 
   return TRUE;
+}
+
+/* From the arguments to the worker's answer. */
+static GPtrArray *
+make_results (const W2wJob        *job,
+              GimpDrawable       **drawables,
+              GimpProcedureConfig *config,
+              GError             **error)
+{
+  g_autoptr (GBytes)    identity = NULL;
+  g_autoptr (W2wValues) values   = NULL;
+  GPtrArray            *results;
+
+  if (! find_identity (job, drawables, config, &identity, error))
+    return NULL;
+  values = w2w_arguments_collect (config, job, identity, error);
+  if (values == NULL)
+    return NULL;
+  gimp_progress_init (_("Starting Weights2Weights"));
+  results = run_job (job, values, error);
+  gimp_progress_end ();
+
+  return results;
 }
 
 /*
@@ -316,16 +343,18 @@ fail (GimpProcedure *procedure,
   return gimp_procedure_new_return_values (procedure, status, error);
 }
 
+/* `problem`: what was wrong with the last answer, or NULL. */
 static gboolean
 ask (GimpProcedure       *procedure,
      GimpProcedureConfig *config,
-     const W2wJob        *job)
+     const W2wJob        *job,
+     const GError        *problem)
 {
   const gchar * const extra[] = { identity_is_optional (job) ? BASE_MODEL : NULL, NULL };
 
   gimp_ui_init (PLUG_IN_BINARY);
 
-  return w2w_dialog_run (procedure, config, job, extra);
+  return w2w_dialog_run (procedure, config, job, extra, problem != NULL ? problem->message : NULL);
 }
 
 static GimpValueArray *
@@ -336,13 +365,13 @@ w2w_run (GimpProcedure       *procedure,
          GimpProcedureConfig *config,
          gpointer             run_data)
 {
-  const W2wJob          *job      = run_data;
-  g_autoptr (GBytes)     identity = NULL;
-  g_autoptr (W2wValues)  values   = NULL;
-  g_autoptr (GPtrArray)  results  = NULL;
-  g_autofree GimpLayer **layers   = NULL;
-  GError                *error    = NULL;
-  const gboolean         is_new   = image == NULL;
+  const W2wJob          *job         = run_data;
+  g_autoptr (GBytes)     identity    = NULL;
+  g_autoptr (GPtrArray)  results     = NULL;
+  g_autofree GimpLayer **layers      = NULL;
+  GError                *error       = NULL;
+  const gboolean         is_new      = image == NULL;
+  const gboolean         interactive = run_mode == GIMP_RUN_INTERACTIVE;
   GimpValueArray        *returned;
 
   gegl_init (NULL, NULL);
@@ -353,20 +382,21 @@ w2w_run (GimpProcedure       *procedure,
       return fail (procedure, error);
     }
   /* Before the dialog: who chose the wrong layer should not have to fill it in. */
-  if (run_mode == GIMP_RUN_INTERACTIVE && ! identity_is_optional (job)
+  if (interactive && ! identity_is_optional (job)
       && ! find_identity (job, drawables, config, &identity, &error))
     return fail (procedure, error);
-  g_clear_pointer (&identity, g_bytes_unref);
-  if (run_mode == GIMP_RUN_INTERACTIVE && ! ask (procedure, config, job))
-    return gimp_procedure_new_return_values (procedure, GIMP_PDB_CANCEL, NULL);
-  if (! find_identity (job, drawables, config, &identity, &error))
-    return fail (procedure, error);
-
-  values = w2w_arguments_collect (config, job, identity, &error);
-  if (values == NULL)
-    return fail (procedure, error);
-  gimp_progress_init (_("Starting Weights2Weights"));
-  results = run_job (job, values, &error);
+  /* Who mistyped gets the dialog back as it was. */
+  do
+    {
+      if (interactive && ! ask (procedure, config, job, error))
+        {
+          g_clear_error (&error);
+          return gimp_procedure_new_return_values (procedure, GIMP_PDB_CANCEL, NULL);
+        }
+      g_clear_error (&error);
+      results = make_results (job, drawables, config, &error);
+    }
+  while (results == NULL && interactive && g_error_matches (error, W2W_ERROR, W2W_ERROR_USAGE));
   if (results == NULL)
     return fail (procedure, error);
 
@@ -379,7 +409,6 @@ w2w_run (GimpProcedure       *procedure,
     gimp_image_delete (image);
   if (layers == NULL)
     return fail (procedure, error);
-  gimp_progress_end ();
   tell_messages (results);
   if (run_mode != GIMP_RUN_NONINTERACTIVE)
     {
