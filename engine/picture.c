@@ -38,9 +38,11 @@ W2wPicture *w2w_picture_join(W2wPicture *const *pictures, guint n_pictures, GErr
     W2wPicture *joined;
 
     for (guint i = 0; i < n_pictures; i++) {
-        if (pictures[i]->height != height || !g_uint_checked_add(&width, width, pictures[i]->width)) {
+        if (pictures[i]->height != height ||
+            !g_uint_checked_add(&width, width, pictures[i]->width)) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                        "Only pictures of the same height can be put side by side.");
+                        "Only pictures of the same height, not too wide together, can be put side "
+                        "by side.");
             return NULL;
         }
     }

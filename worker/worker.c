@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/protocol.h"
@@ -34,20 +35,29 @@ typedef struct {
     GHashTable *clients; /* GDBusConnection */
     GHashTable *parents; /* of clients so far: pids */
     char *socket, *build;
+    struct stat socket_status; /* of the socket as we made it */
     gboolean started_by_client;
     gint64 idle_since; /* monotonic; only while there are no clients */
     gint64 idle_limit; /* microseconds */
     guint n_free_checks;
 } Worker;
 
-/* The path goes at once, so that nobody finds a worker that no longer listens. (Newer GLib removes
- * it too, and warns where it is gone already.) */
+/*
+ * The path goes at once, so that nobody finds a worker that no longer listens. (Newer GLib removes
+ * it too, when the server stops, and warns where it is gone already.) After a log-out the folder
+ * may be a new one, with another worker's socket at the same path: that one stays.
+ */
 static void stop_listening(Worker *worker)
 {
+    struct stat status;
+
     if (worker->server == NULL)
         return;
-    g_dbus_server_stop(worker->server);
-    unlink(worker->socket);
+    if (lstat(worker->socket, &status) == 0 && status.st_dev == worker->socket_status.st_dev &&
+        status.st_ino == worker->socket_status.st_ino) {
+        g_dbus_server_stop(worker->server);
+        unlink(worker->socket);
+    }
     g_clear_object(&worker->server);
 }
 
@@ -212,6 +222,8 @@ static gboolean listen_to(Worker *worker, GError **error)
     if (worker->server == NULL)
         return FALSE;
     g_signal_connect(worker->server, "new-connection", G_CALLBACK(on_new_connection), worker);
+    if (lstat(worker->socket, &worker->socket_status) != 0)
+        memset(&worker->socket_status, 0, sizeof worker->socket_status);
     g_dbus_server_start(worker->server);
     return TRUE;
 }

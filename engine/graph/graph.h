@@ -42,7 +42,8 @@ W2wTensor *w2w_graph_input(W2wGraph *graph, const char *name, W2wShape shape);
 
 /*
  * The same for what changes rarely (text, LoRA factors): ops that depend on such inputs alone
- * run again only after one of them was set, at the price of memory of their own.
+ * run again only after one of them was set, at the price of memory of their own (an op that is
+ * fused into one that also reads something else runs with that).
  */
 W2wTensor *w2w_graph_kept_input(W2wGraph *graph, const char *name, W2wShape shape);
 

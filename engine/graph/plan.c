@@ -59,13 +59,6 @@ static int by_decreasing_size(gconstpointer a, gconstpointer b)
     return first < second ? -1 : first > second;
 }
 
-static int by_offset(gconstpointer a, gconstpointer b)
-{
-    const Block *first = *(Block *const *)a, *second = *(Block *const *)b;
-
-    return first->offset < second->offset ? -1 : first->offset > second->offset;
-}
-
 /* Sets all offsets; returns the arena's size. */
 static gsize place_blocks(GArray *blocks)
 {
@@ -80,6 +73,7 @@ static gsize place_blocks(GArray *blocks)
     for (guint i = 0; i < order->len; i++) {
         Block *block = g_ptr_array_index(order, i);
         gsize offset = 0;
+        guint place = 0; /* in `placed`, which is in order of offsets */
 
         for (guint j = 0; j < placed->len; j++) {
             const Block *other = g_ptr_array_index(placed, j);
@@ -92,8 +86,10 @@ static gsize place_blocks(GArray *blocks)
         }
         block->offset = offset;
         total = MAX(total, offset + block->size);
-        g_ptr_array_add(placed, block);
-        g_ptr_array_sort(placed, by_offset);
+        while (place < placed->len &&
+               ((const Block *)g_ptr_array_index(placed, place))->offset <= offset)
+            place++;
+        g_ptr_array_insert(placed, (gint)place, block);
     }
     return total;
 }
@@ -349,7 +345,7 @@ char *w2w_plan_profile(W2wPlan *plan, guint n_replays)
 
     for (guint i = 0; i < plan->steps->len; i++)
         best[i] = G_MAXDOUBLE;
-    for (guint replay = 0; replay < n_replays; replay++) {
+    for (guint replay = 0; replay < MAX(n_replays, 1); replay++) {
         for (guint i = 0; i < plan->steps->len; i++) {
             const Step *step = &g_array_index(plan->steps, Step, i);
             const gint64 start = g_get_monotonic_time();
