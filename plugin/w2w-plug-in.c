@@ -300,13 +300,15 @@ make_layers (GimpImage     *image,
   if (gimp_core_object_array_get_length ((GObject **) drawables) > 0 && GIMP_IS_LAYER (drawables[0]))
     above = GIMP_LAYER (drawables[0]);
   gimp_image_undo_group_start (image);
-  for (guint i = 0; i < results->len && done; i++)
+  /* From below: the first is on top, over what the user had chosen. */
+  for (guint i = results->len; i > 0 && done; i--)
     {
-      layers[i] = w2w_layer_new_from_result (image, above, g_ptr_array_index (results, i), error);
-      done = layers[i] != NULL;
+      above = w2w_layer_new_from_result (image, above, g_ptr_array_index (results, i - 1), error);
+      layers[i - 1] = above;
+      done = above != NULL;
     }
-  if (! done)
-    for (guint i = 0; layers[i] != NULL; i++)
+  for (guint i = 0; i < results->len && ! done; i++)
+    if (layers[i] != NULL)
       gimp_image_remove_layer (image, layers[i]);
   gimp_image_undo_group_end (image);
   if (! done)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -78,6 +79,7 @@ def test_sample_without_image():
     image, layers = result.index(1), list(result.get_core_object_array(2))
     assert image.get_width() == 128 and image.get_height() == 128
     assert len(layers) == 2 and len(image.get_layers()) == 2
+    assert image.get_layers()[0] == layers[0], "the first is not on top"
     for layer in layers:
         data = pixels(layer)
         assert len(set(data)) > 50, "the picture is flat"
@@ -178,9 +180,49 @@ def test_killed_worker(image, layers):
     assert after["pid"] != before["pid"] and after["n_loads"] == 1
 
 
-def test_undo_is_one_step(image, layers):
-    # Undo itself is not in GIMP 3's procedures. What is: a group left open would make the image refuse to be
-    # freed of it, and an image without undo must work, too.
+def plug_in_processes():
+    """Of this GIMP: pids of those that run one of our procedures."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            if parent == os.getppid() and os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "w2w":
+                found.append(int(pid))
+        except OSError:
+            pass  # it has just ended, or is somebody else's
+    return found
+
+
+def test_cancelled(image, layers):
+    """GIMP cancels by killing the plug-in: the job must end, the image stay, the next call work."""
+    n_layers, before = len(image.get_layers()), status()
+    killed = []
+
+    def kill():
+        time.sleep(2)
+        for pid in plug_in_processes():
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    # A minute or more, were it let.
+    result = call("render", image, layers[:1], steps=500, width=256, height=256)
+    killer.join()
+    assert len(killed) == 1 and result.index(0) != SUCCESS, (killed, result.index(0))
+    assert len(image.get_layers()) == n_layers, "a cancelled call left something behind"
+    deadline = time.monotonic() + 10
+    while status()["n_jobs"] == before["n_jobs"]:
+        assert time.monotonic() < deadline, "the worker goes on with a job that nobody waits for"
+        time.sleep(0.1)
+    succeed("render", image, layers[:1], **QUICK)
+    assert status()["pid"] == before["pid"], "the worker did not outlive it"
+    assert status()["n_loads"] == before["n_loads"]
+
+
+def test_frozen_undo(image, layers):
+    """An image without undo works, too; what one undo step takes back is tested in test_dialogs.py."""
     image.undo_freeze()
     succeed("edit", image, layers[:1], edits="Young=1", **QUICK)
     assert image.undo_thaw()
@@ -197,7 +239,8 @@ try:
     test_indexed(image)
     test_save_and_reload(image, layers)
     test_killed_worker(image, layers)
-    test_undo_is_one_step(image, layers)
+    test_cancelled(image, layers)
+    test_frozen_undo(image, layers)
     with open(SCRATCH + "/worker.pid", "w") as f:
         f.write(str(status()["pid"]))
     print("TEST OK", flush=True)
