@@ -23,7 +23,7 @@ static const W2wParameter parameters[] = {
         .name = "identity",
         .type = W2W_PARAMETER_IDENTITY,
         .flags = W2W_PARAMETER_REQUIRED,
-        .label = N_("_Identity"),
+        .label = N_("Identit_y"),
         .blurb = N_("The identity to change."),
     },
     {

@@ -9,7 +9,7 @@ static const W2wParameter parameters[] = {
     {
         .name = "identity",
         .type = W2W_PARAMETER_IDENTITY,
-        .label = N_("_Identity"),
+        .label = N_("Identit_y"),
         .blurb = N_("The identity to show; without one the base model renders somebody."),
     },
     {
