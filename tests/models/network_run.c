@@ -147,6 +147,14 @@ static void run_registered(gconstpointer data)
     registered->test(&registered->network_case);
 }
 
+static void registered_free(gpointer data)
+{
+    Registered *registered = data;
+
+    g_free((char *)registered->network_case.what);
+    g_free(registered);
+}
+
 void network_run_add(const char *name, const char *what, const W2wArray *input,
                      gint64 max_reference_pixels, NetworkTest test)
 {
@@ -159,11 +167,10 @@ void network_run_add(const char *name, const char *what, const W2wArray *input,
 
         if (slow && w2w_shape_n_rows(shape) > max_reference_pixels)
             continue;
-        registered =
-            g_new0(Registered, 1); /* lives as long as the program: GLib has no destructor */
+        registered = g_new0(Registered, 1);
         registered->network_case.device = network_run_devices[i];
         registered->network_case.what = g_strdup(what);
         registered->test = test;
-        g_test_add_data_func(path, registered, run_registered);
+        g_test_add_data_func_full(path, registered, run_registered, registered_free);
     }
 }

@@ -250,6 +250,14 @@ typedef struct {
     GArray *numbers; /* of the cases */
 } Group;
 
+static void group_free(gpointer data)
+{
+    Group *group = data;
+
+    g_array_unref(group->numbers);
+    g_free(group);
+}
+
 static void test_field(gconstpointer data)
 {
     const Group *group = data;
@@ -312,11 +320,11 @@ static void add_groups(void)
         Group *group = g_hash_table_lookup(groups, path);
 
         if (group == NULL) {
-            group = g_new0(Group, 1); /* lives as long as the program, as its test does */
+            group = g_new0(Group, 1);
             group->model = model;
             group->field = field;
             group->numbers = g_array_new(FALSE, FALSE, sizeof(guint));
-            g_test_add_data_func(path, group, test_field);
+            g_test_add_data_func_full(path, group, test_field, group_free);
             g_hash_table_insert(groups, g_steal_pointer(&path), group);
         }
         g_array_append_val(group->numbers, i);
