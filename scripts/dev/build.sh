@@ -31,7 +31,7 @@ describe_build()
 build_key()
 {
     printf '%s\n' "$source_dir" "$builder" "${options[@]}"
-    [ "$builder" = host ] || cat "$root_dir/etc/w2w-root"
+    [ "$builder" = host ] || cat "$root_dir/etc/w2w-base"
 }
 
 # build_is_current NAME TARGET

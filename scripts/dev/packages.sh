@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash disable=SC2034
 # Which distribution packages ./dev needs, for each of the places it builds in. Sourced by ../../dev.
-# A root whose stamp does not match this list is brought up to date by the next ./dev.
+# What is new in these lists is put into the root by the next ./dev.
 
 # The engine and the command line: what a server needs, with no GIMP in it.
 native_packages=(
@@ -16,10 +16,9 @@ plugin_packages=(
 )
 
 # What `./dev test` and `./dev demo` need on top of the plug-in's own: clang as the second compiler,
-# Python inside GIMP, a display that nobody sees, and valgrind.
+# Python inside GIMP, and a display that nobody sees with a hand that types on it.
 test_packages=(
     clang libclang-rt-dev
     python3-gi gir1.2-gimp-3.0 gir1.2-gtk-3.0
-    dbus dbus-x11 xvfb xauth xdotool openbox imagemagick
-    valgrind
+    dbus xvfb xauth xdotool openbox
 )

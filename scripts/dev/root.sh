@@ -4,8 +4,9 @@
 # Sourced by ../../dev.
 #
 # It lies in the user's cache folder:
-#   debian-13         the root; etc/w2w-root in it is written last and holds a hash of its recipe,
-#                     etc/w2w-base once the base system stands: without these it is not finished
+#   debian-13         the root; in it etc/w2w-base, written when the base system stands, says by
+#                     which recipe and when it was made, and etc/w2w-root, written last, what was
+#                     installed then: without these it is not finished
 #   debian-13.part    a base system being made
 #   debs              what was downloaded, kept until the root is finished
 #   lock              shared by those who use the root, exclusive for those who change it
@@ -17,14 +18,22 @@ root_recipe=1
 # What making it needs at its peak, and what it then takes, in MB.
 root_peak_size=2600
 
-root_is_ready()
+# What has to be in the root, one thing to a line.
+root_wants()
 {
-    [ "$(cat "$root_dir/etc/w2w-root" 2>/dev/null)" = "$(root_stamp)" ]
+    printf '%s\n' "${plugin_packages[@]}" "${test_packages[@]}" | sort -u
 }
 
-root_stamp()
+# A root with more in it than this checkout asks for is ready, too: several may share it.
+root_is_ready()
 {
-    printf '%s\n' "$root_recipe" "${plugin_packages[@]}" "${test_packages[@]}" | sha256sum
+    root_base_is_ready && [ -e "$root_dir/etc/w2w-root" ] &&
+        ! root_wants | grep -qvxFf "$root_dir/etc/w2w-root"
+}
+
+root_base_is_ready()
+{
+    grep -qsx "recipe $root_recipe" "$root_dir/etc/w2w-base"
 }
 
 # enter_root MODE DIR VARIABLE=VALUE... COMMAND...: runs it in the root, in the folder DIR. MODE as for
@@ -108,23 +117,26 @@ make_root()
     [ -n "$keyring" ] || keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     [ -r "$keyring" ] || die "the key file $keyring of the package archive $mirror cannot be read."
 
-    local resumed=yes
-    if [ ! -e "$root_dir/etc/w2w-base" ]; then
-        resumed=
+    local half_made=
+    if ! root_base_is_ready; then
         make_root_base
+    elif [ ! -e "$root_dir/etc/w2w-root" ] && [ ! -e "$root_dir/etc/w2w-root.old" ]; then
+        half_made=yes
     fi
     if ! fill_root; then
-        if [ -z "$resumed" ] || grep -q "$unreachable_pattern\|$full_pattern" "$log_file"; then
+        # What was killed in the middle of it may have left more than dpkg can mend.
+        if [ -z "$half_made" ] || grep -q "$unreachable_pattern\|$full_pattern\|Unable to locate" "$log_file"; then
             root_failed "the packages of the Debian 13 root could not be installed"
         fi
-        # What was killed in the middle of it may have left more than dpkg can mend.
         say "  The half-made root cannot be completed; making it anew"
         make_root_base
         fill_root || root_failed "the packages of the Debian 13 root could not be installed"
     fi
     # The packages were unpacked without waiting for the disk; the stamp must not be there before them.
     sync -f "$root_dir"
-    root_stamp >"$root_dir/etc/w2w-root" || root_failed "the Debian 13 root could not be written"
+    { root_wants; cat "$root_dir/etc/w2w-root.old" 2>/dev/null; } | sort -u >"$root_dir/etc/w2w-root" ||
+        root_failed "the Debian 13 root could not be written"
+    rm -f "$root_dir/etc/w2w-root.old"
     remove_tree "$cache_dir/debs"
     say "  The Debian 13 root is ready after $((SECONDS - begin)) s"
 }
@@ -134,6 +146,7 @@ full_pattern='No space left on device\|enough free space'
 
 root_failed()
 {
+    [ ! -e "$root_dir/etc/w2w-root.old" ] || mv "$root_dir/etc/w2w-root.old" "$root_dir/etc/w2w-root"
     if grep -q "$full_pattern" "$log_file"; then
         die_with_log "the disk that holds $cache_dir is full; the Debian 13 root needs $root_peak_size MB there."
     elif grep -q "$unreachable_pattern" "$log_file"; then
@@ -167,7 +180,7 @@ make_root_base()
         "$part" "$cache_dir/debs" "$root_release" "$mirror" --variant=minbase --keyring="$keyring" ||
         root_failed "the base system of the Debian 13 root could not be made"
     configure_root_apt "$part" || root_failed "the Debian 13 root could not be written"
-    : >"$part/etc/w2w-base"
+    printf 'recipe %s\nmade %s\n' "$root_recipe" "$EPOCHREALTIME" >"$part/etc/w2w-base"
     mv "$part" "$root_dir" || root_failed "the Debian 13 root could not be put in its place"
 }
 
@@ -220,9 +233,10 @@ in_bare_root()
 fill_root()
 {
     local -a packages
-    rm -f "$root_dir/etc/w2w-root"
+    # What is in a finished root stays in it, and stays in use when nothing more can be added.
+    [ ! -e "$root_dir/etc/w2w-root" ] || mv "$root_dir/etc/w2w-root" "$root_dir/etc/w2w-root.old"
     mkdir -p "$cache_dir/debs"
-    readarray -t packages < <(printf '%s\n' "${plugin_packages[@]}" "${test_packages[@]}" | sort -u)
+    readarray -t packages < <(root_wants)
     run_step "list of packages" in_bare_root sh -c 'dpkg --configure -a --force-confold && apt-get -q update' &&
         run_step "downloading packages" in_bare_root sh -c 'apt-get -q -y -f --download-only install "$@"' - "${packages[@]}" &&
         run_step "installing packages" in_bare_root sh -c 'apt-get -q -y -f install "$@" && ldconfig' - "${packages[@]}"
