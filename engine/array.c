@@ -10,9 +10,9 @@ static const struct {
     const char *name;
     gsize size;
 } dtypes[] = {
-    [W2W_DTYPE_F32] = {"F32", 4}, [W2W_DTYPE_F16] = {"F16", 2}, [W2W_DTYPE_BF16] = {"BF16", 2},
-    [W2W_DTYPE_F64] = {"F64", 8}, [W2W_DTYPE_I8] = {"I8", 1},   [W2W_DTYPE_I16] = {"I16", 2},
-    [W2W_DTYPE_I32] = {"I32", 4}, [W2W_DTYPE_I64] = {"I64", 8}, [W2W_DTYPE_U8] = {"U8", 1},
+    [W2W_DTYPE_F32] = {"F32", 4},   [W2W_DTYPE_F16] = {"F16", 2}, [W2W_DTYPE_BF16] = {"BF16", 2},
+    [W2W_DTYPE_F64] = {"F64", 8},   [W2W_DTYPE_I8] = {"I8", 1},   [W2W_DTYPE_I16] = {"I16", 2},
+    [W2W_DTYPE_I32] = {"I32", 4},   [W2W_DTYPE_I64] = {"I64", 8}, [W2W_DTYPE_U8] = {"U8", 1},
     [W2W_DTYPE_BOOL] = {"BOOL", 1},
 };
 
@@ -132,7 +132,8 @@ gboolean w2w_array_is_contiguous(const W2wArray *array)
     return TRUE;
 }
 
-/* data may be unaligned: a safetensors file gives no promise. memcpy() of a constant size is one load. */
+/* data may be unaligned: a safetensors file gives no promise. memcpy() of a constant size is one
+ * load. */
 #define LOAD(type, element)                                                                        \
     ({                                                                                             \
         type value_;                                                                               \
@@ -224,10 +225,10 @@ static gboolean next_row(const W2wArray *array, gint64 *index, gint64 *element)
         {                                                                                          \
             if (array->dtype == W2W_DTYPE_F32)                                                     \
                 for (gint64 i = 0; i < length; i++)                                                \
-                    *out++ = (type)LOAD(float, element + i *step);                                 \
+                    *out++ = (type)LOAD(float, element + i * step);                                \
             else if (array->dtype == W2W_DTYPE_F16)                                                \
                 for (gint64 i = 0; i < length; i++)                                                \
-                    *out++ = (type)w2w_f16_to_f32(LOAD(guint16, element + i *step));               \
+                    *out++ = (type)w2w_f16_to_f32(LOAD(guint16, element + i * step));              \
             else                                                                                   \
                 for (gint64 i = 0; i < length; i++)                                                \
                     *out++ = (type)load(array, element + i * step);                                \

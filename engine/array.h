@@ -38,9 +38,10 @@ typedef struct {
     W2wDType dtype;
     guint n_dims; /* 0 is a scalar: one element */
     gint64 shape[W2W_ARRAY_MAX_DIMS];
-    gint64 stride[W2W_ARRAY_MAX_DIMS]; /* in elements, never negative; checked against the storage */
-    gint64 n_elements;                 /* product of shape; checked not to overflow */
-    const void *data;                  /* first element; may be unaligned */
+    gint64
+        stride[W2W_ARRAY_MAX_DIMS]; /* in elements, never negative; checked against the storage */
+    gint64 n_elements;              /* product of shape; checked not to overflow */
+    const void *data;               /* first element; may be unaligned */
     /*< private >*/
     gatomicrefcount ref_count;
     GBytes *owner;
@@ -65,10 +66,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wArray, w2w_array_unref)
 
 gboolean w2w_array_is_contiguous(const W2wArray *array);
 
-/* Element at flat row-major index `i`, whatever the dtype and strides. I64 beyond 2^53 lose bits. */
+/* Element at flat row-major index `i`, whatever the dtype and strides. I64 beyond 2^53 lose bits.
+ */
 double w2w_array_get(const W2wArray *array, gint64 i);
 
-/* The same, exact for whole numbers; a float is cut off towards zero, and what does not fit is 0. */
+/* The same, exact for whole numbers; a float is cut off towards zero, and what does not fit is 0.
+ */
 gint64 w2w_array_get_int(const W2wArray *array, gint64 i);
 
 /* All elements in row-major order, converted. `out` has room for n_elements. */

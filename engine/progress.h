@@ -20,7 +20,8 @@ typedef struct {
     GCancellable *cancellable; /* NULL: cannot be cancelled; not owned */
 } W2wProgress;
 
-/* Reports, where `progress` and its func are not NULL; FALSE and G_IO_ERROR_CANCELLED once cancelled. */
+/* Reports, where `progress` and its func are not NULL; FALSE and G_IO_ERROR_CANCELLED once
+ * cancelled. */
 gboolean w2w_progress_step(const W2wProgress *progress, double fraction, const char *text,
                            GError **error);
 

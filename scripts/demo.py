@@ -12,7 +12,7 @@ OUT = os.environ["W2W_DEMO_OUT"]
 SEED = int(os.environ.get("W2W_DEMO_SEED", "12"))
 MARGIN, GAP, CAPTION, SIDE = 24, 12, 26, 128
 EDITS = [("Young −1", "Young=-1"), ("Eyeglasses +1", "Eyeglasses=1"), ("Bald +1", "Bald=1"),
-         ("older, with glasses", "Young=-1;Eyeglasses=1;protect=Male")]
+         ("older, glasses", "Young=-1;Eyeglasses=1;protect=Male")]
 pdb = Gimp.get_pdb()
 
 

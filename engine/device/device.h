@@ -45,7 +45,8 @@ typedef struct {
     void (*upload)(W2wDevice *device, void *destination, const void *source, gsize n_bytes);
     void (*download)(W2wDevice *device, void *destination, const void *source, gsize n_bytes);
 
-    /* Waits for everything that was run; downloads do so by themselves. NULL: nothing to wait for. */
+    /* Waits for everything that was run; downloads do so by themselves. NULL: nothing to wait for.
+     */
     void (*synchronize)(W2wDevice *device);
 
     void (*destroy)(W2wDevice *device);

@@ -65,10 +65,11 @@ typedef enum {
 enum {
     W2W_SLOT_X = 0,
     /* conv2d and linear */
-    W2W_SLOT_RESIDUAL = 1,   /* as the output; added after bias, before the activation */
-    W2W_SLOT_IMAGE_BIAS = 2, /* (N,1,1,C): a bias per image, the time embedding's part of a resnet */
-    W2W_SLOT_LORA_A = 3,     /* (1,1,rank,in): linear only */
-    W2W_SLOT_LORA_B = 4,     /* (1,1,out,rank) */
+    W2W_SLOT_RESIDUAL = 1, /* as the output; added after bias, before the activation */
+    W2W_SLOT_IMAGE_BIAS =
+        2,               /* (N,1,1,C): a bias per image, the time embedding's part of a resnet */
+    W2W_SLOT_LORA_A = 3, /* (1,1,rank,in): linear only */
+    W2W_SLOT_LORA_B = 4, /* (1,1,out,rank) */
     /* attention */
     W2W_SLOT_QUERY = 0,
     W2W_SLOT_KEY = 1,
@@ -81,8 +82,9 @@ enum {
 
 /* Weight slots: arrays of the model's files in PyTorch's layout; constant for the op's life. */
 enum {
-    W2W_WEIGHT = 0,   /* conv2d (out,in,kh,kw); linear (out,in) or (out,in,1,1); norms (C); embedding (vocabulary,C) */
-    W2W_BIAS = 1,     /* (out) or (C); may be NULL. token embedding: the position embedding (T,C) */
+    W2W_WEIGHT = 0, /* conv2d (out,in,kh,kw); linear (out,in) or (out,in,1,1); norms (C); embedding
+                       (vocabulary,C) */
+    W2W_BIAS = 1,   /* (out) or (C); may be NULL. token embedding: the position embedding (T,C) */
     W2W_N_WEIGHTS = 2
 };
 
@@ -124,7 +126,8 @@ typedef struct {
             gboolean causal;
         } attention;
         /* add: second input of the same shape, or (N,1,1,C) / (1,H,W,C) broadcast. */
-        /* upsample: nearest neighbour to out.h × out.w: source row = y · h / out.h, rounded down. */
+        /* upsample: nearest neighbour to out.h × out.w: source row = y · h / out.h, rounded down.
+         */
         /*
          * timestep_embedding: in (N,1,1,1) → out (N,1,1,C). With half = C/2 and
          * f_i = exp(−ln(max_period) · i / (half − freq_shift)): sin(t f), cos(t f), halves
@@ -135,7 +138,8 @@ typedef struct {
             float freq_shift;
             float max_period;
         } timestep_embedding;
-        /* token_embedding: in (N,1,T,1) ids as exact floats → (N,1,T,C): weight[id] + position[t]. */
+        /* token_embedding: in (N,1,T,1) ids as exact floats → (N,1,T,C): weight[id] + position[t].
+         */
     } params;
 } W2wOp;
 

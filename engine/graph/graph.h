@@ -56,10 +56,10 @@ void w2w_graph_output(W2wGraph *graph, const char *name, W2wTensor *tensor);
 /* --- ops: one file per op, engine/graph/<stem>.c. Arrays are referenced by the graph. --- */
 
 typedef struct {
-    gint kernel;              /* 1 or 3 */
-    gint stride;              /* 1 or 2 */
-    gint padding;             /* zeros at all four sides … */
-    gboolean asymmetric;      /* … or `padding` 0 and one row and column at bottom and right only */
+    gint kernel;         /* 1 or 3 */
+    gint stride;         /* 1 or 2 */
+    gint padding;        /* zeros at all four sides … */
+    gboolean asymmetric; /* … or `padding` 0 and one row and column at bottom and right only */
 } W2wConv2dParams;
 
 /* x (N,H,W,in), weight (out,in,k,k), bias (out) or NULL → (N,H',W',out) */
@@ -78,7 +78,8 @@ W2wTensor *w2w_group_norm(W2wGraph *graph, W2wTensor *x, W2wArray *weight, W2wAr
                           gint n_groups, float eps);
 
 /* weight, bias (C). Statistics per row. */
-W2wTensor *w2w_layer_norm(W2wGraph *graph, W2wTensor *x, W2wArray *weight, W2wArray *bias, float eps);
+W2wTensor *w2w_layer_norm(W2wGraph *graph, W2wTensor *x, W2wArray *weight, W2wArray *bias,
+                          float eps);
 
 /* See W2wOp. Scale is 1/sqrt(head width). */
 W2wTensor *w2w_attention(W2wGraph *graph, W2wTensor *query, W2wTensor *key, W2wTensor *value,
@@ -145,14 +146,15 @@ const char *const *w2w_plan_get_input_names(const W2wPlan *plan);
 const char *const *w2w_plan_get_output_names(const W2wPlan *plan);
 
 typedef struct {
-    guint n_ops;         /* after fusion */
-    guint n_recorded;    /* before */
-    gsize arena_bytes;   /* activations and scratch */
-    double flops;        /* of one replay of everything */
+    guint n_ops;       /* after fusion */
+    guint n_recorded;  /* before */
+    gsize arena_bytes; /* activations and scratch */
+    double flops;      /* of one replay of everything */
 } W2wPlanInfo;
 W2wPlanInfo w2w_plan_get_info(const W2wPlan *plan);
 
-/* A table of the ops with shapes and their share of `n_replays` replays' time, for the developer. Caller frees. */
+/* A table of the ops with shapes and their share of `n_replays` replays' time, for the developer.
+ * Caller frees. */
 char *w2w_plan_profile(W2wPlan *plan, guint n_replays);
 
 G_END_DECLS

@@ -12,11 +12,11 @@ G_BEGIN_DECLS
 struct _W2wTensor {
     guint id; /* position in W2wGraph.tensors: inputs always come before their users */
     W2wShape shape;
-    const char *input_name;         /* an input of the graph: its name; no op then */
-    W2wOp op;                       /* the producer; op.weight[] hold references */
-    W2wTensor *in[W2W_N_SLOTS];     /* NULL where absent; borrowed */
-    gboolean is_kept_input;         /* see w2w_graph_kept_input() */
-    gboolean is_output;             /* readable after a replay */
+    const char *input_name;     /* an input of the graph: its name; no op then */
+    W2wOp op;                   /* the producer; op.weight[] hold references */
+    W2wTensor *in[W2W_N_SLOTS]; /* NULL where absent; borrowed */
+    gboolean is_kept_input;     /* see w2w_graph_kept_input() */
+    gboolean is_output;         /* readable after a replay */
 
     /* The planner's. */
     guint n_uses;  /* by ops that are still alive */
@@ -24,10 +24,10 @@ struct _W2wTensor {
 };
 
 struct _W2wGraph {
-    GPtrArray *tensors;      /* W2wTensor, in order of recording */
-    GPtrArray *inputs;       /* names, interned in the graph */
+    GPtrArray *tensors; /* W2wTensor, in order of recording */
+    GPtrArray *inputs;  /* names, interned in the graph */
     GPtrArray *input_tensors;
-    GPtrArray *outputs;      /* names */
+    GPtrArray *outputs; /* names */
     GPtrArray *output_tensors;
 };
 

@@ -40,8 +40,8 @@ static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
  * (W2W_CPU_SUFFIX, from meson.build): w2w_cpu_prepare_linear_avx2.
  */
 #define W2W_CPU_PASTE_(name, suffix) w2w_cpu_##name##_##suffix
-#define W2W_CPU_PASTE(name, suffix) W2W_CPU_PASTE_(name, suffix)
-#define W2W_CPU_SYMBOL(name) W2W_CPU_PASTE(name, W2W_CPU_SUFFIX)
+#define W2W_CPU_PASTE(name, suffix)  W2W_CPU_PASTE_(name, suffix)
+#define W2W_CPU_SYMBOL(name)         W2W_CPU_PASTE(name, W2W_CPU_SUFFIX)
 
 #define W2W_CPU_DECLARE(suffix)                                                                    \
     W2wKernel *w2w_cpu_prepare_conv2d_##suffix(W2wDevice *, const W2wOp *, GError **);             \
