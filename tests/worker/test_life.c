@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* When workers start, when they leave, and what a client says when one dies. */
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -145,6 +146,35 @@ static void test_idle(void)
     g_assert_true(worker_fixture_wait_for_end(pid, 10));
 }
 
+/*
+ * The runtime folder is remade while a worker runs, as a log-out and a new session do: the old
+ * worker leaves without taking the new one's socket, which lies at the same path.
+ */
+static void test_folder_made_anew(void)
+{
+    g_autofree char *before = g_strdup(g_getenv("W2W_WORKER_IDLE_SECONDS"));
+    g_autofree char *aside = g_strconcat(worker_fixture_get_folder(), "-old", NULL);
+    W2wClient *client;
+    gint32 old, new;
+
+    g_setenv("W2W_WORKER_IDLE_SECONDS", "3", TRUE);
+    client = worker_fixture_connect((gint32)getpid());
+    g_setenv("W2W_WORKER_IDLE_SECONDS", before, TRUE);
+    old = worker_fixture_get_pid(client);
+    w2w_client_free(client);
+    g_assert_cmpint(g_rename(worker_fixture_get_folder(), aside), ==, 0);
+
+    client = worker_fixture_connect((gint32)getpid());
+    new = worker_fixture_get_pid(client);
+    w2w_client_free(client);
+    g_assert_cmpint(old, !=, new);
+    g_assert_true(worker_fixture_wait_for_end(old, 15));
+    client = worker_fixture_connect((gint32)getpid());
+    g_assert_cmpint(worker_fixture_get_pid(client), ==, new);
+    w2w_client_free(client);
+    worker_fixture_kill(new, SIGTERM);
+}
+
 static pid_t start_parent(void)
 {
     const pid_t parent = fork();
@@ -244,6 +274,7 @@ int main(int argc, char **argv)
     g_test_add_func("/worker/life/one-worker-for-all", test_one_worker_for_all);
     g_test_add_func("/worker/life/vanished-client", test_vanished_client);
     g_test_add_func("/worker/life/idle", test_idle);
+    g_test_add_func("/worker/life/folder-made-anew", test_folder_made_anew);
     g_test_add_func("/worker/life/parents-gone", test_parents_gone);
     g_test_add_func("/worker/life/own-session", test_own_session);
     g_test_add_func("/worker/life/client-killed-while-starting", test_killed_while_starting);
