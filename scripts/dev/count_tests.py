@@ -15,7 +15,7 @@ import pathlib
 import re
 import sys
 
-TAP_LINE = re.compile(r"(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)\s*(?:#\s*(SKIP|TODO)\b\s*(.*))?$", re.IGNORECASE)
+TAP_LINE = re.compile(r"(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)\s*(?:#\s*(SKIP)\b\s*(.*))?$", re.IGNORECASE)
 
 
 def read_not_checkable():
