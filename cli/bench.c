@@ -56,6 +56,15 @@ static const W2wParameter parameters[] = {
         .label = "LoRA rank",
         .blurb = "Rank of a LoRA on to_q and to_v of the UNet; 0: none.",
     },
+    {
+        .name = "profile",
+        .type = W2W_PARAMETER_INT,
+        .maximum = 10000,
+        .label = "Profile",
+        .blurb =
+            "Also write a table of the ops to the error output, each at its fastest of so many "
+            "runs; 0: none.",
+    },
 };
 
 /* The models that are needed; their graphs point into their weights. */
@@ -293,6 +302,11 @@ static gboolean run_bench(const W2wCommandLine *line, JsonObject *json, GError *
     json_object_set_double_member(result, "prepare_s", (g_get_monotonic_time() - start) / 1e6);
     if (!time_plan(plan, &models, get(line, "reps"), result, error))
         return FALSE;
+    if (get(line, "profile") > 0) {
+        g_autofree char *table = w2w_plan_profile(plan, (guint)get(line, "profile"));
+
+        fputs(table, stderr);
+    }
     if (json == NULL) {
         text = w2w_json_write_object(result);
         printf("%s\n", text);

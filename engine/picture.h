@@ -16,7 +16,4 @@ W2wPicture *w2w_picture_new(guint width, guint height, GError **error);
 void w2w_picture_free(W2wPicture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPicture, w2w_picture_free)
 
-/* Pictures of one height side by side, in their order (a strip). */
-W2wPicture *w2w_picture_join(W2wPicture *const *pictures, guint n_pictures, GError **error);
-
 G_END_DECLS

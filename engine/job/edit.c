@@ -43,16 +43,7 @@ static const W2wParameter parameters[] = {
         .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
                     "the paper."),
     },
-    {
-        .name = "seed",
-        .type = W2W_PARAMETER_SEED,
-        .minimum = -1,
-        .maximum = W2W_SEED_MAX,
-        .number = -1,
-        .label = N_("See_d"),
-        .blurb = N_("Number that decides the composition; −1: that of the identity's own picture, "
-                    "random where there is none."),
-    },
+    W2W_PICTURE_SEED_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 

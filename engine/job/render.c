@@ -12,16 +12,7 @@ static const W2wParameter parameters[] = {
         .label = N_("Identit_y"),
         .blurb = N_("The identity to show; without one the base model renders somebody."),
     },
-    {
-        .name = "seed",
-        .type = W2W_PARAMETER_SEED,
-        .minimum = -1,
-        .maximum = W2W_SEED_MAX,
-        .number = -1,
-        .label = N_("See_d"),
-        .blurb = N_("Number that decides the composition; −1: that of the identity's own picture, "
-                    "random where there is none."),
-    },
+    W2W_PICTURE_SEED_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 

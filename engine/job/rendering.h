@@ -19,6 +19,15 @@ G_BEGIN_DECLS
 extern const char *const w2w_rendering_schedulers[];
 extern const char *const w2w_rendering_scheduler_labels[];
 
+/* The seed of a job that shows an identity which there is already. */
+#define W2W_PICTURE_SEED_PARAMETER                                                                 \
+    {                                                                                              \
+        .name = "seed", .type = W2W_PARAMETER_SEED, .minimum = -1, .maximum = W2W_SEED_MAX,        \
+        .number = -1, .label = N_("See_d"),                                                        \
+        .blurb = N_("Number that decides the composition; −1: that of the identity's own "       \
+                    "picture, random where there is none."),                                       \
+    }
+
 /* The tail of a job's table. */
 #define W2W_RENDERING_PARAMETERS                                                                   \
     {                                                                                              \
