@@ -183,6 +183,22 @@ const char *w2w_text_encoder_get_fingerprint(W2wTextEncoder *encoder)
     return w2w_weights_get_fingerprint(encoder->weights);
 }
 
+gboolean w2w_text_encoder_add_weight_delta(W2wTextEncoder *encoder, const char *name,
+                                           const float *delta, GError **error)
+{
+    return w2w_weights_add_delta(encoder->weights, name, delta, error);
+}
+
+void w2w_text_encoder_clear_weight_deltas(W2wTextEncoder *encoder)
+{
+    w2w_weights_clear_deltas(encoder->weights);
+}
+
+const W2wArray *w2w_text_encoder_peek_weight(const W2wTextEncoder *encoder, const char *name)
+{
+    return w2w_weights_peek(encoder->weights, name);
+}
+
 W2wGraph *w2w_text_encoder_record(W2wTextEncoder *encoder, gint batch, gboolean inspect,
                                   GError **error)
 {

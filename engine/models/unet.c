@@ -267,6 +267,22 @@ const char *w2w_unet_get_fingerprint(W2wUnet *unet)
     return w2w_weights_get_fingerprint(unet->weights);
 }
 
+gboolean w2w_unet_add_weight_delta(W2wUnet *unet, const char *name, const float *delta,
+                                   GError **error)
+{
+    return w2w_weights_add_delta(unet->weights, name, delta, error);
+}
+
+void w2w_unet_clear_weight_deltas(W2wUnet *unet)
+{
+    w2w_weights_clear_deltas(unet->weights);
+}
+
+const W2wArray *w2w_unet_peek_weight(const W2wUnet *unet, const char *name)
+{
+    return w2w_weights_peek(unet->weights, name);
+}
+
 const W2wLoraTarget *w2w_unet_get_lora_targets(const W2wUnet *unet, guint *n_targets)
 {
     *n_targets = unet->lora_targets->len;

@@ -30,6 +30,18 @@ gint w2w_unet_get_sample_size(const W2wUnet *unet);
 /* See w2w_weights_get_fingerprint(). */
 const char *w2w_unet_get_fingerprint(W2wUnet *unet);
 
+/*
+ * A LoRA folded in: `delta` (as many numbers as the weight has, in its layout) is added to the
+ * weight of that name ("down_blocks.0.….attn1.to_q.weight"). It counts for graphs that are recorded
+ * afterwards; see w2w_weights_add_delta(). W2W_ERROR_MISMATCH: no such weight.
+ */
+gboolean w2w_unet_add_weight_delta(W2wUnet *unet, const char *name, const float *delta,
+                                   GError **error);
+void w2w_unet_clear_weight_deltas(W2wUnet *unet);
+
+/* As it stands, deltas included; NULL where there is none. Borrowed: until the next delta. */
+const W2wArray *w2w_unet_peek_weight(const W2wUnet *unet, const char *name);
+
 /* A projection that a LoRA can act on. */
 typedef struct {
     const char *path; /* "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q" */

@@ -8,10 +8,12 @@
 
 #include "engine/error.h"
 #include "engine/formats/safetensors.h"
+#include "engine/memory.h"
 
 struct _W2wWeights {
     W2wSafetensors *file;
     GHashTable *asked;    /* names that a model asked for */
+    GHashTable *changed;  /* name → W2wArray: the sum of what the file holds and its deltas */
     GPtrArray *stand_ins; /* zeros in place of missing weights */
     GBytes *zero;         /* the one number that all of them show */
     char *fingerprint;
@@ -70,6 +72,8 @@ W2wWeights *w2w_weights_open(const char *directory, GError **error)
     weights = g_new0(W2wWeights, 1);
     weights->file = file;
     weights->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    weights->changed =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)w2w_array_unref);
     weights->stand_ins = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_array_unref);
     weights->zero = g_bytes_new_static(&zero, sizeof(zero));
     return weights;
@@ -81,6 +85,7 @@ void w2w_weights_free(W2wWeights *weights)
         return;
     w2w_safetensors_free(weights->file);
     g_hash_table_unref(weights->asked);
+    g_hash_table_unref(weights->changed);
     g_ptr_array_unref(weights->stand_ins);
     g_bytes_unref(weights->zero);
     g_free(weights->fingerprint);
@@ -113,9 +118,17 @@ static char *shape_to_string(guint n_dims, const gint64 *shape)
     return w2w_array_shape_to_string(&array);
 }
 
+/* As it stands; NULL where there is none. */
+static W2wArray *find_array(const W2wWeights *weights, const char *name)
+{
+    W2wArray *array = g_hash_table_lookup(weights->changed, name);
+
+    return array != NULL ? array : w2w_safetensors_peek(weights->file, name);
+}
+
 W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...)
 {
-    W2wArray *array = w2w_safetensors_peek(weights->file, name);
+    W2wArray *array = find_array(weights, name);
     gint64 shape[W2W_ARRAY_MAX_DIMS];
     guint n_dims = 0;
     va_list sizes;
@@ -148,6 +161,52 @@ W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...)
     }
     return stand_in(weights, n_dims, shape);
 }
+
+/* --- deltas --- */
+
+const W2wArray *w2w_weights_peek(const W2wWeights *weights, const char *name)
+{
+    return g_hash_table_contains(weights->asked, name) ? find_array(weights, name) : NULL;
+}
+
+gboolean w2w_weights_add_delta(W2wWeights *weights, const char *name, const float *delta,
+                               GError **error)
+{
+    const W2wArray *array = w2w_weights_peek(weights, name);
+    g_autofree char *what = g_strdup_printf("the changed weight \"%s\"", name);
+    g_autoptr(GBytes) bytes = NULL;
+    W2wArray *changed;
+    gsize n;
+    float *sum;
+
+    if (array == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
+                    "The model of %s has no weight \"%s\" that could be changed.",
+                    w2w_weights_get_path(weights), name);
+        return FALSE;
+    }
+    n = (gsize)array->n_elements;
+    sum = w2w_aligned_alloc(n, sizeof(*sum), what, error);
+    if (sum == NULL)
+        return FALSE;
+    w2w_array_to_f32(array, sum);
+    for (gsize i = 0; i < n; i++)
+        sum[i] += delta[i];
+    bytes = g_bytes_new_with_free_func(sum, n * sizeof(*sum), w2w_aligned_free, sum);
+    changed =
+        w2w_array_new_view(W2W_DTYPE_F32, array->n_dims, array->shape, NULL, bytes, 0, what, error);
+    if (changed == NULL)
+        return FALSE;
+    g_hash_table_replace(weights->changed, g_strdup(name), changed);
+    return TRUE;
+}
+
+void w2w_weights_clear_deltas(W2wWeights *weights)
+{
+    g_hash_table_remove_all(weights->changed);
+}
+
+/* --- checks --- */
 
 static gint compare_names(gconstpointer a, gconstpointer b)
 {

@@ -35,6 +35,22 @@ const char *w2w_weights_get_path(const W2wWeights *weights);
 W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...);
 
 /*
+ * Adds `delta` (row-major, as many numbers as the array has) to the array `name`, which a model
+ * asked for: from now on w2w_weights_get() and w2w_weights_peek() give the sum, in float32.
+ * Deltas add up. Graphs that were recorded before keep what they were given. W2W_ERROR_MISMATCH
+ * where there is no such array, W2W_ERROR_MEMORY.
+ */
+gboolean w2w_weights_add_delta(W2wWeights *weights, const char *name, const float *delta,
+                               GError **error);
+
+/* Back to what the file holds. */
+void w2w_weights_clear_deltas(W2wWeights *weights);
+
+/* The array as it stands, deltas included; NULL where there is none that a model asked for.
+ * Borrowed: until the next delta. */
+const W2wArray *w2w_weights_peek(const W2wWeights *weights, const char *name);
+
+/*
  * To be called once everything was asked for. FALSE and W2W_ERROR_FORMAT for the first weight
  * that was missing or misshapen, else for the first array, by name, that nobody asked for and
  * that is not among `extras` (names, NULL terminated): a file that holds more than its config
@@ -45,8 +61,8 @@ gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
                            const char *const *fields, const char *const *extras, GError **error);
 
 /*
- * SHA-256 over names, dtypes, shapes and bytes of all arrays: what an identity file
- * names as the model it belongs to. Hex, owned; computed on the first call (it reads all).
+ * SHA-256 over names, dtypes, shapes and bytes of all arrays, without deltas: what an identity
+ * file names as the model it belongs to. Hex, owned; computed on the first call (it reads all).
  */
 const char *w2w_weights_get_fingerprint(W2wWeights *weights);
 

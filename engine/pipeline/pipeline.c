@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "engine/formats/json.h"
 #include "engine/memory.h"
+#include "engine/models/model_parts.h"
 #include "engine/pipeline/pipeline_internal.h"
 
 /* The kind of diffusers folder that this pipeline is. */
@@ -101,13 +102,14 @@ static gboolean check_class(const char *model, GError **error)
 
 static gboolean open_models(W2wPipeline *pipeline, const char *model, GError **error)
 {
-    g_autofree char *tokenizer = g_build_filename(model, "tokenizer", NULL);
-    g_autofree char *text_encoder = g_build_filename(model, "text_encoder", NULL);
-    g_autofree char *unet = g_build_filename(model, "unet", NULL);
-    g_autofree char *vae = g_build_filename(model, "vae", NULL);
+    g_autofree char *clip = g_build_filename(w2w_world_get_default_directory(), "clip", NULL);
+    g_autofree char *tokenizer = w2w_model_tokenizer_path(model, clip);
+    g_autofree char *text_encoder = w2w_model_part_path(model, "text_encoder");
+    g_autofree char *unet = w2w_model_part_path(model, "unet");
+    g_autofree char *vae = w2w_model_part_path(model, "vae");
     g_autoptr(W2wScheduler) scheduler = NULL;
 
-    pipeline->scheduler_path = g_build_filename(model, "scheduler", "scheduler_config.json", NULL);
+    pipeline->scheduler_path = w2w_model_scheduler_path(model);
     scheduler = w2w_scheduler_new_from_file(W2W_SCHEDULER_PNDM, pipeline->scheduler_path, error);
     if (scheduler == NULL)
         return FALSE;

@@ -198,6 +198,37 @@ static void test_fingerprint(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(one, !=, other);
 }
 
+/* Deltas add up, change nothing that was given out before, and go away again. */
+static void test_deltas(Fixture *fixture, gconstpointer data)
+{
+    static const float one[] = {1, 0, 0, 0, 0, 0.5f};
+    g_autoptr(W2wWeights) weights = NULL;
+    g_autoptr(W2wArray) before = NULL;
+    g_autoptr(W2wArray) once = NULL;
+    g_autoptr(GError) error = NULL;
+
+    write_weights(fixture, "model.safetensors", 9, FALSE);
+    weights = open_weights(fixture);
+    g_assert_null(w2w_weights_peek(weights, "a")); /* no model asked for it yet */
+    before = w2w_array_ref(w2w_weights_get(weights, "a", 2, 3, -1));
+    g_assert_true(w2w_weights_add_delta(weights, "a", one, &error));
+    g_assert_no_error(error);
+    once = w2w_array_ref(w2w_weights_get(weights, "a", 2, 3, -1));
+    g_assert_true(w2w_weights_add_delta(weights, "a", one, &error));
+    g_assert_no_error(error);
+    g_assert_cmpfloat(w2w_array_get(before, 5), ==, 6);
+    g_assert_cmpfloat(w2w_array_get(once, 5), ==, 6.5);
+    g_assert_cmpfloat(w2w_array_get(w2w_weights_peek(weights, "a"), 5), ==, 7);
+    g_assert_cmpfloat(w2w_array_get(w2w_weights_peek(weights, "a"), 4), ==, 5);
+
+    g_assert_false(w2w_weights_add_delta(weights, "c", one, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_MISMATCH);
+    g_assert_nonnull(strstr(error->message, "\"c\""));
+
+    w2w_weights_clear_deltas(weights);
+    g_assert_cmpfloat(w2w_array_get(w2w_weights_peek(weights, "a"), 5), ==, 6);
+}
+
 static void test_no_weights(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
@@ -232,6 +263,7 @@ int main(int argc, char **argv)
         {"/weights/left_over_is_reported", test_left_over},
         {"/weights/integers_are_no_weights", test_integers},
         {"/weights/fingerprint_is_of_the_contents", test_fingerprint},
+        {"/weights/deltas_add_up_and_go_away", test_deltas},
         {"/weights/folders_without_weights", test_no_weights},
     };
 
