@@ -310,3 +310,13 @@ guint16 w2w_f32_to_f16(float value)
     magnitude += 0xfffu + ((magnitude >> 13) & 1u); /* to nearest, ties to even */
     return (guint16)(sign | ((magnitude - 0x38000000u) >> 13));
 }
+
+guint16 w2w_f32_to_bf16(float value)
+{
+    guint32 bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) /* NaN stays one */
+        return (guint16)(bits >> 16 | 0x40u);
+    return (guint16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16); /* to nearest, ties to even */
+}

@@ -84,9 +84,10 @@ gboolean w2w_array_has_shape(const W2wArray *array, guint n_dims, const gint64 *
 /* "(320, 768)", for messages. Caller frees. */
 char *w2w_array_shape_to_string(const W2wArray *array);
 
-/* float16 and bfloat16 bits to float32 (exact); float32 to float16 (round to nearest even). */
+/* float16 and bfloat16 bits to float32 (exact), and back (round to nearest even). */
 float w2w_f16_to_f32(guint16 bits);
 float w2w_bf16_to_f32(guint16 bits);
 guint16 w2w_f32_to_f16(float value);
+guint16 w2w_f32_to_bf16(float value);
 
 G_END_DECLS

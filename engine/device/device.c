@@ -9,6 +9,11 @@
 /* In the order of `devices`. */
 const char *const w2w_device_names[] = {"cpu", "reference", NULL};
 
+/* In the order of W2wComputeType. */
+const char *const w2w_compute_type_names[] = {"auto", "f32", "bf16", "f64", NULL};
+
+G_STATIC_ASSERT(G_N_ELEMENTS(w2w_compute_type_names) == W2W_N_COMPUTE_TYPES + 1);
+
 static const struct {
     W2wDevice *(*create)(const W2wDeviceOptions *options, GError **error);
     char *(*describe)(const W2wDevice *device);
@@ -42,6 +47,19 @@ void w2w_device_free(W2wDevice *device)
 const char *w2w_device_get_name(const W2wDevice *device)
 {
     return device->klass->name;
+}
+
+W2wComputeType w2w_device_get_compute_type(const W2wDevice *device)
+{
+    return device->compute_type;
+}
+
+W2wDType w2w_device_get_input_type(const W2wDevice *device, W2wOpKind kind, gint slot)
+{
+    const gboolean counts =
+        slot == W2W_SLOT_X && (kind == W2W_OP_TOKEN_EMBEDDING || kind == W2W_OP_TIMESTEP_EMBEDDING);
+
+    return counts && device->element_type == W2W_DTYPE_BF16 ? W2W_DTYPE_F32 : device->element_type;
 }
 
 char *w2w_device_describe(const W2wDevice *device)

@@ -18,6 +18,21 @@ G_BEGIN_DECLS
 typedef struct _W2wDevice W2wDevice;
 typedef struct _W2wKernel W2wKernel;
 
+/*
+ * How a device computes. Whatever it is, sums and everything else inside of one op are at
+ * least float32; plans take and give float32.
+ */
+typedef enum {
+    W2W_COMPUTE_AUTO, /* the fastest that the device's arithmetic is made for */
+    W2W_COMPUTE_F32,
+    W2W_COMPUTE_BF16, /* activations between ops, and weights, in bfloat16 */
+    W2W_COMPUTE_F64,  /* activations between ops in float64: `reference` only */
+    W2W_N_COMPUTE_TYPES
+} W2wComputeType;
+
+/* "auto", "f32", "bf16", "f64"; NULL terminated. */
+extern const char *const w2w_compute_type_names[];
+
 /* Where a run finds its data: addresses in the device's memory. */
 typedef struct {
     const void *in[W2W_N_SLOTS]; /* NULL where the op has no such input */
@@ -57,14 +72,18 @@ typedef struct {
 /* Devices embed this at their start. */
 struct _W2wDevice {
     const W2wDeviceClass *klass;
+    W2wComputeType compute_type; /* never AUTO */
+    W2wDType element_type;       /* of activations in the device's memory: F32, BF16 or F64 */
 };
 
 typedef struct {
     guint n_threads; /* 0: as many as there are processors */
+    W2wComputeType compute_type;
 } W2wDeviceOptions;
 
 /*
- * By name ("cpu", "reference"). W2W_ERROR_USAGE names the devices that there are.
+ * By name ("cpu", "reference"). W2W_ERROR_USAGE names the devices that there are, or the compute
+ * types that this one has.
  * There is no fallback: who asks for a device gets it or an error.
  */
 W2wDevice *w2w_device_new(const char *name, const W2wDeviceOptions *options, GError **error);
@@ -75,6 +94,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wDevice, w2w_device_free)
 extern const char *const w2w_device_names[];
 
 const char *w2w_device_get_name(const W2wDevice *device);
+W2wComputeType w2w_device_get_compute_type(const W2wDevice *device); /* never AUTO */
+
+/*
+ * What an op's input holds in the device's memory: its element type, except that the inputs of the
+ * embeddings, whole numbers that bfloat16 cannot count up to, are float32 at least.
+ */
+W2wDType w2w_device_get_input_type(const W2wDevice *device, W2wOpKind kind, gint slot);
 
 /* What runs and why, for people: "cpu: 8 threads, AVX2". Caller frees. */
 char *w2w_device_describe(const W2wDevice *device);

@@ -35,7 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wGraph, w2w_graph_free)
 W2wShape w2w_tensor_get_shape(const W2wTensor *tensor);
 
 /*
- * What changes from replay to replay. Float32 on every device, row-major (N,H,W,C).
+ * What changes from replay to replay. Float32 for the caller, whatever the device makes of it,
+ * row-major (N,H,W,C).
  * `name` is unique in the graph.
  */
 W2wTensor *w2w_graph_input(W2wGraph *graph, const char *name, W2wShape shape);
@@ -139,6 +140,8 @@ void w2w_plan_replay(W2wPlan *plan);
 
 /* The whole output of the last replay. */
 void w2w_plan_get_output(W2wPlan *plan, const char *name, float *values);
+/* Unrounded; only for a device that computes in float64. */
+void w2w_plan_get_output_f64(W2wPlan *plan, const char *name, double *values);
 W2wShape w2w_plan_get_output_shape(const W2wPlan *plan, const char *name);
 
 /* Names of inputs / outputs in order of recording; NULL terminated, owned by the plan. */

@@ -7,6 +7,9 @@
  * size, each at the lowest offset where nothing that lives at the same time is in the way
  * (greedy by size; Pisarchyk and Lee 2020, arXiv 2001.03288). Scratch memory of a kernel is a
  * tensor that lives for one step.
+ *
+ * Callers see float32 whatever the device keeps in its memory: ports convert on the host, through
+ * one buffer that is made with the plan.
  */
 #include "engine/graph/graph_internal.h"
 
@@ -30,7 +33,8 @@ typedef struct {
 
 typedef struct {
     W2wShape shape;
-    float *memory;
+    W2wDType type;
+    void *memory;
     gboolean kept;
 } Port;
 
@@ -41,6 +45,7 @@ struct _W2wPlan {
     GHashTable *inputs, *outputs; /* name → Port */
     GPtrArray *input_names, *output_names;
     void *arena;
+    void *converted;        /* a whole input or output in the device's type, on its way */
     gboolean kept_is_stale; /* a kept input was set since the last replay */
     W2wPlanInfo info;
 };
@@ -48,6 +53,11 @@ struct _W2wPlan {
 static gsize round_up(gsize size)
 {
     return (size + W2W_ALIGNMENT - 1) / W2W_ALIGNMENT * W2W_ALIGNMENT;
+}
+
+static gsize n_bytes_of(W2wShape shape, W2wDType type)
+{
+    return (gsize)w2w_shape_n_elements(shape) * w2w_dtype_size(type);
 }
 
 static int by_decreasing_size(gconstpointer a, gconstpointer b)
@@ -110,18 +120,49 @@ static gboolean *find_kept(const W2wGraph *graph)
     return kept;
 }
 
-static Port *port_new(const W2wTensor *tensor, float *memory)
+/*
+ * What each tensor holds in the device's memory. An input may be wanted in another type than what
+ * ops compute (w2w_device_get_input_type()); then all of its readers must want that.
+ */
+static W2wDType *find_types(const W2wGraph *graph, const W2wDevice *device)
+{
+    W2wDType *types = g_new(W2wDType, graph->tensors->len);
+    g_autofree gboolean *is_read = g_new0(gboolean, graph->tensors->len);
+
+    for (guint i = 0; i < graph->tensors->len; i++) {
+        const W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);
+
+        types[i] = device->element_type;
+        for (guint slot = 0; slot < W2W_N_SLOTS && !tensor->dead; slot++) {
+            const W2wTensor *input = tensor->in[slot];
+            W2wDType type;
+
+            if (input == NULL)
+                continue;
+            type = w2w_device_get_input_type(device, tensor->op.kind, (gint)slot);
+            g_assert(type == types[input->id] ||
+                     (input->input_name != NULL && !is_read[input->id]));
+            types[input->id] = type;
+            is_read[input->id] = TRUE;
+        }
+    }
+    return types;
+}
+
+static Port *port_new(const W2wTensor *tensor, W2wDType type, void *memory)
 {
     Port *port = g_new0(Port, 1);
 
     port->shape = tensor->shape;
+    port->type = type;
     port->memory = memory;
     port->kept = tensor->is_kept_input;
     return port;
 }
 
 /* Kernels for all live ops, in order; blocks[2i], blocks[2i + 1]: tensor i and its scratch. */
-static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kept, GError **error)
+static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kept,
+                              const W2wDType *types, GError **error)
 {
     GPtrArray *tensors = plan->graph->tensors;
 
@@ -133,7 +174,7 @@ static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kep
 
         if (tensor->dead && tensor->input_name == NULL)
             continue;
-        block->size = round_up((gsize)w2w_shape_n_elements(tensor->shape) * sizeof(float));
+        block->size = round_up(n_bytes_of(tensor->shape, types[i]));
         block->first = tensor->input_name != NULL || kept[i] ? 0 : now;
         block->last = tensor->input_name != NULL || kept[i] || tensor->is_output ? G_MAXUINT : now;
         if (tensor->is_output)
@@ -161,7 +202,7 @@ static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kep
 }
 
 /* Addresses for steps and ports, once the blocks have their offsets. */
-static void bind(W2wPlan *plan, GArray *blocks)
+static void bind(W2wPlan *plan, GArray *blocks, const W2wDType *types)
 {
     GPtrArray *tensors = plan->graph->tensors;
     guint now = 0;
@@ -185,14 +226,14 @@ static void bind(W2wPlan *plan, GArray *blocks)
         const W2wTensor *tensor = g_ptr_array_index(plan->graph->input_tensors, i);
 
         g_hash_table_insert(plan->inputs, g_ptr_array_index(plan->graph->inputs, i),
-                            port_new(tensor, ADDRESS(2 * tensor->id)));
+                            port_new(tensor, types[tensor->id], ADDRESS(2 * tensor->id)));
         g_ptr_array_add(plan->input_names, g_ptr_array_index(plan->graph->inputs, i));
     }
     for (guint i = 0; i < plan->graph->outputs->len; i++) {
         const W2wTensor *tensor = g_ptr_array_index(plan->graph->output_tensors, i);
 
         g_hash_table_insert(plan->outputs, g_ptr_array_index(plan->graph->outputs, i),
-                            port_new(tensor, ADDRESS(2 * tensor->id)));
+                            port_new(tensor, types[tensor->id], ADDRESS(2 * tensor->id)));
         g_ptr_array_add(plan->output_names, g_ptr_array_index(plan->graph->outputs, i));
     }
 #undef ADDRESS
@@ -200,11 +241,34 @@ static void bind(W2wPlan *plan, GArray *blocks)
     g_ptr_array_add(plan->output_names, NULL);
 }
 
+/* Room for the largest port that is converted. */
+static gboolean alloc_converted(W2wPlan *plan, GError **error)
+{
+    GHashTable *const tables[] = {plan->inputs, plan->outputs};
+    gsize n_bytes = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(tables); i++) {
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, tables[i]);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            const Port *port = value;
+
+            if (port->type != W2W_DTYPE_F32)
+                n_bytes = MAX(n_bytes, n_bytes_of(port->shape, port->type));
+        }
+    }
+    plan->converted = w2w_aligned_alloc(n_bytes, 1, "an input or output of a model", error);
+    return plan->converted != NULL;
+}
+
 W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GError **error)
 {
     g_autoptr(W2wPlan) plan = g_new0(W2wPlan, 1);
     g_autoptr(GArray) blocks = g_array_new(FALSE, TRUE, sizeof(Block));
     g_autofree gboolean *kept = NULL;
+    g_autofree W2wDType *types = NULL;
     void *zeros;
     gsize n_bytes;
 
@@ -227,8 +291,9 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
         w2w_graph_fuse(graph);
     w2w_graph_count_uses(graph);
     kept = find_kept(graph);
+    types = find_types(graph, device);
     g_array_set_size(blocks, 2 * graph->tensors->len);
-    if (!prepare_steps(plan, blocks, kept, error))
+    if (!prepare_steps(plan, blocks, kept, types, error))
         return NULL;
     plan->info.n_ops = plan->steps->len;
     n_bytes = plan->info.arena_bytes = place_blocks(blocks);
@@ -236,12 +301,14 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
         device->klass->alloc(device, MAX(n_bytes, 1), "the activations of a model", error);
     if (plan->arena == NULL)
         return NULL;
-    bind(plan, blocks);
+    bind(plan, blocks, types);
+    if (!alloc_converted(plan, error))
+        return NULL;
 
     /* Inputs that are never set (LoRA factors of the base model) count as zeros. */
     for (guint i = 0; i < graph->inputs->len; i++) {
         const Port *port = g_hash_table_lookup(plan->inputs, g_ptr_array_index(graph->inputs, i));
-        const gsize size = (gsize)w2w_shape_n_elements(port->shape) * sizeof(float);
+        const gsize size = n_bytes_of(port->shape, port->type);
 
         zeros = w2w_aligned_alloc0(size, 1, "an input of a model", error);
         if (zeros == NULL)
@@ -260,6 +327,7 @@ void w2w_plan_free(W2wPlan *plan)
         w2w_kernel_free(g_array_index(plan->steps, Step, i).kernel);
     if (plan->arena != NULL)
         plan->device->klass->free(plan->device, plan->arena);
+    w2w_aligned_free(plan->converted);
     g_array_unref(plan->steps);
     g_hash_table_unref(plan->inputs);
     g_hash_table_unref(plan->outputs);
@@ -281,9 +349,17 @@ static const Port *lookup(GHashTable *ports, const char *name)
 void w2w_plan_set_input(W2wPlan *plan, const char *name, const float *values)
 {
     const Port *port = lookup(plan->inputs, name);
+    const gint64 n = w2w_shape_n_elements(port->shape);
 
-    plan->device->klass->upload(plan->device, port->memory, values,
-                                (gsize)w2w_shape_n_elements(port->shape) * sizeof(float));
+    if (port->type == W2W_DTYPE_F64)
+        for (gint64 i = 0; i < n; i++)
+            ((double *)plan->converted)[i] = values[i];
+    else if (port->type == W2W_DTYPE_BF16)
+        for (gint64 i = 0; i < n; i++)
+            ((guint16 *)plan->converted)[i] = w2w_f32_to_bf16(values[i]);
+    plan->device->klass->upload(plan->device, port->memory,
+                                port->type == W2W_DTYPE_F32 ? values : plan->converted,
+                                n_bytes_of(port->shape, port->type));
     plan->kept_is_stale |= port->kept;
 }
 
@@ -308,12 +384,40 @@ void w2w_plan_replay(W2wPlan *plan)
     plan->kept_is_stale = FALSE;
 }
 
-void w2w_plan_get_output(W2wPlan *plan, const char *name, float *values)
+/* Downloads what is not float32 to `converted`. */
+static const Port *fetch(W2wPlan *plan, const char *name)
 {
     const Port *port = lookup(plan->outputs, name);
 
+    if (port->type != W2W_DTYPE_F32)
+        plan->device->klass->download(plan->device, plan->converted, port->memory,
+                                      n_bytes_of(port->shape, port->type));
+    return port;
+}
+
+void w2w_plan_get_output(W2wPlan *plan, const char *name, float *values)
+{
+    const Port *port = fetch(plan, name);
+    const gint64 n = w2w_shape_n_elements(port->shape);
+
+    if (port->type == W2W_DTYPE_F64)
+        for (gint64 i = 0; i < n; i++)
+            values[i] = (float)((const double *)plan->converted)[i];
+    else if (port->type == W2W_DTYPE_BF16)
+        for (gint64 i = 0; i < n; i++)
+            values[i] = w2w_bf16_to_f32(((const guint16 *)plan->converted)[i]);
+    else
+        plan->device->klass->download(plan->device, values, port->memory,
+                                      n_bytes_of(port->shape, port->type));
+}
+
+void w2w_plan_get_output_f64(W2wPlan *plan, const char *name, double *values)
+{
+    const Port *port = lookup(plan->outputs, name);
+
+    g_assert(port->type == W2W_DTYPE_F64);
     plan->device->klass->download(plan->device, values, port->memory,
-                                  (gsize)w2w_shape_n_elements(port->shape) * sizeof(float));
+                                  n_bytes_of(port->shape, port->type));
 }
 
 W2wShape w2w_plan_get_output_shape(const W2wPlan *plan, const char *name)

@@ -35,7 +35,7 @@ static void test_unknown_device(void)
 static void test_missing_op(void)
 {
     const W2wDeviceClass klass = {.name = "half"};
-    W2wDevice device = {&klass};
+    W2wDevice device = {.klass = &klass};
     const W2wOp op = {.kind = W2W_OP_GROUP_NORM};
     g_autoptr(GError) error = NULL;
 

@@ -125,13 +125,22 @@ static const W2wCpuInstructionSet *choose_instruction_set(GError **error)
 
 W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error)
 {
-    const W2wCpuInstructionSet *set = choose_instruction_set(error);
+    const W2wCpuInstructionSet *set;
     W2wCpuDevice *device;
 
+    if (options->compute_type != W2W_COMPUTE_AUTO && options->compute_type != W2W_COMPUTE_F32) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "The device \"cpu\" does not compute in %s; it computes in f32.",
+                    w2w_compute_type_names[options->compute_type]);
+        return NULL;
+    }
+    set = choose_instruction_set(error);
     if (set == NULL)
         return NULL;
     device = g_new0(W2wCpuDevice, 1);
     device->parent.klass = &set->klass;
+    device->parent.compute_type = W2W_COMPUTE_F32;
+    device->parent.element_type = W2W_DTYPE_F32;
     device->instruction_set = set;
     device->pool = w2w_thread_pool_new(options->n_threads);
     device->packed_weights = w2w_packed_weight_table_new();

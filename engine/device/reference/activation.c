@@ -29,15 +29,16 @@ double w2w_reference_activate(W2wActivation activation, double x)
     g_assert_not_reached();
 }
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
+    const W2wOp *op = &kernel->op;
     const gint64 n = w2w_shape_n_elements(op->out);
 
     for (gint64 i = 0; i < n; i++) {
-        const double x = w2w_reference_get(operands->in[W2W_SLOT_X], i);
+        const double x = in[W2W_SLOT_X][i];
 
-        w2w_reference_set(operands->out, i, w2w_reference_activate(op->activation, x));
+        out[i] = w2w_reference_activate(op->activation, x);
     }
 }
 

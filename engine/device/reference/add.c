@@ -5,23 +5,22 @@
  */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
-    const W2wShape out = op->out, second = op->in[W2W_SLOT_SECOND];
+    const W2wOp *op = &kernel->op;
+    const W2wShape shape = op->out, second = op->in[W2W_SLOT_SECOND];
 
-    for (gint n = 0; n < out.n; n++)
-        for (gint y = 0; y < out.h; y++)
-            for (gint x = 0; x < out.w; x++)
-                for (gint c = 0; c < out.c; c++) {
-                    const gint64 i = w2w_reference_at(out, n, y, x, c);
+    for (gint n = 0; n < shape.n; n++)
+        for (gint y = 0; y < shape.h; y++)
+            for (gint x = 0; x < shape.w; x++)
+                for (gint c = 0; c < shape.c; c++) {
+                    const gint64 i = w2w_reference_at(shape, n, y, x, c);
                     const gint64 j =
                         w2w_reference_at(second, second.n == 1 ? 0 : n, second.h == 1 ? 0 : y,
                                          second.w == 1 ? 0 : x, c);
 
-                    w2w_reference_set(operands->out, i,
-                                      w2w_reference_get(operands->in[W2W_SLOT_FIRST], i) +
-                                          w2w_reference_get(operands->in[W2W_SLOT_SECOND], j));
+                    out[i] = in[W2W_SLOT_FIRST][i] + in[W2W_SLOT_SECOND][j];
                 }
 }
 

@@ -9,18 +9,19 @@
 #include <math.h>
 
 /* One query of one head: its columns start at element q of query and output, k of key and value. */
-static void attend(const W2wOp *op, const W2wOperands *operands, gint64 q, gint64 k, gint n_visible,
-                   double *score)
+static void attend(const W2wOp *op, const double *const *in, gint64 q, gint64 k, gint n_visible,
+                   double *score, double *out)
 {
     const gint width = op->out.c / op->params.attention.n_heads;
     const gint64 step = op->out.c;
+    const double *query = in[W2W_SLOT_QUERY] + q, *key = in[W2W_SLOT_KEY] + k;
+    const double *value = in[W2W_SLOT_VALUE] + k;
     double largest = -INFINITY, sum = 0.0;
 
     for (gint j = 0; j < n_visible; j++) {
         score[j] = 0.0;
         for (gint i = 0; i < width; i++)
-            score[j] += w2w_reference_get(operands->in[W2W_SLOT_QUERY], q + i) *
-                        w2w_reference_get(operands->in[W2W_SLOT_KEY], k + j * step + i);
+            score[j] += query[i] * key[j * step + i];
         score[j] *= op->params.attention.scale;
         largest = MAX(largest, score[j]);
     }
@@ -32,14 +33,15 @@ static void attend(const W2wOp *op, const W2wOperands *operands, gint64 q, gint6
         double y = 0.0;
 
         for (gint j = 0; j < n_visible; j++)
-            y += score[j] * w2w_reference_get(operands->in[W2W_SLOT_VALUE], k + j * step + i);
-        w2w_reference_set(operands->out, q + i, y / sum);
+            y += score[j] * value[j * step + i];
+        out[q + i] = y / sum;
     }
 }
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
+    const W2wOp *op = &kernel->op;
     const gint n_heads = op->params.attention.n_heads, width = op->out.c / n_heads;
     const gint n_queries = op->out.h * op->out.w;
     const gint n_keys = op->in[W2W_SLOT_KEY].h * op->in[W2W_SLOT_KEY].w;
@@ -51,7 +53,7 @@ static void run(const W2wKernel *parent, const W2wOperands *operands)
                 const gint64 q = ((gint64)n * n_queries + i) * op->out.c + head * width;
                 const gint64 k = (gint64)n * n_keys * op->out.c + head * width;
 
-                attend(op, operands, q, k, n_visible, operands->scratch);
+                attend(op, in, q, k, n_visible, scratch, out);
             }
 }
 
@@ -59,5 +61,5 @@ W2wKernel *w2w_reference_prepare_attention(W2wDevice *device, const W2wOp *op, G
 {
     const gsize n_keys = (gsize)op->in[W2W_SLOT_KEY].h * op->in[W2W_SLOT_KEY].w;
 
-    return w2w_reference_kernel_new(device, op, run, n_keys * sizeof(double), error);
+    return w2w_reference_kernel_new(device, op, run, n_keys, error);
 }

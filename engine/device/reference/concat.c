@@ -2,19 +2,18 @@
 /* concat: the channels of first, then those of second. PyTorch: torch.cat along the channels. */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
+    const W2wOp *op = &kernel->op;
     const gint64 n_rows = w2w_shape_n_rows(op->out);
     const gint c1 = op->in[W2W_SLOT_FIRST].c, c2 = op->in[W2W_SLOT_SECOND].c;
 
     for (gint64 row = 0; row < n_rows; row++) {
         for (gint c = 0; c < c1; c++)
-            w2w_reference_set(operands->out, row * op->out.c + c,
-                              w2w_reference_get(operands->in[W2W_SLOT_FIRST], row * c1 + c));
+            out[row * op->out.c + c] = in[W2W_SLOT_FIRST][row * c1 + c];
         for (gint c = 0; c < c2; c++)
-            w2w_reference_set(operands->out, row * op->out.c + c1 + c,
-                              w2w_reference_get(operands->in[W2W_SLOT_SECOND], row * c2 + c));
+            out[row * op->out.c + c1 + c] = in[W2W_SLOT_SECOND][row * c2 + c];
     }
 }
 

@@ -5,20 +5,20 @@
  */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
+    const W2wOp *op = &kernel->op;
     const gint64 n_rows = w2w_shape_n_rows(op->out);
     const gint n_channels = op->out.c;
 
     for (gint64 row = 0; row < n_rows; row++)
         for (gint c = 0; c < n_channels; c++) {
             const gint64 i = row * 2 * n_channels + c;
-            const double u = w2w_reference_get(operands->in[W2W_SLOT_X], i);
-            const double g = w2w_reference_get(operands->in[W2W_SLOT_X], i + n_channels);
+            const double u = in[W2W_SLOT_X][i];
+            const double g = in[W2W_SLOT_X][i + n_channels];
 
-            w2w_reference_set(operands->out, row * n_channels + c,
-                              u * w2w_reference_activate(W2W_ACTIVATION_GELU, g));
+            out[row * n_channels + c] = u * w2w_reference_activate(W2W_ACTIVATION_GELU, g);
         }
 }
 

@@ -8,11 +8,11 @@
 
 #include <math.h>
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wReferenceKernel *kernel = (const W2wReferenceKernel *)parent;
     const W2wOp *op = &kernel->op;
-    const void *x = operands->in[W2W_SLOT_X];
+    const double *x = in[W2W_SLOT_X];
     const gint width = op->out.c / op->params.group_norm.n_groups; /* channels of a group */
     const gint64 n_pixels = (gint64)op->out.h * op->out.w;
     const double count = (double)n_pixels * width;
@@ -23,10 +23,10 @@ static void run(const W2wKernel *parent, const W2wOperands *operands)
 
             for (gint64 row = n * n_pixels; row < (n + 1) * n_pixels; row++)
                 for (gint c = first; c < first + width; c++)
-                    mean += w2w_reference_get(x, row * op->out.c + c) / count;
+                    mean += x[row * op->out.c + c] / count;
             for (gint64 row = n * n_pixels; row < (n + 1) * n_pixels; row++)
                 for (gint c = first; c < first + width; c++) {
-                    const double d = w2w_reference_get(x, row * op->out.c + c) - mean;
+                    const double d = x[row * op->out.c + c] - mean;
 
                     variance += d * d / count;
                 }
@@ -34,11 +34,10 @@ static void run(const W2wKernel *parent, const W2wOperands *operands)
             for (gint64 row = n * n_pixels; row < (n + 1) * n_pixels; row++)
                 for (gint c = first; c < first + width; c++) {
                     const gint64 i = row * op->out.c + c;
-                    const double y =
-                        (w2w_reference_get(x, i) - mean) * scale * kernel->weight[W2W_WEIGHT][c] +
-                        kernel->weight[W2W_BIAS][c];
+                    const double y = (x[i] - mean) * scale * kernel->weight[W2W_WEIGHT][c] +
+                                     kernel->weight[W2W_BIAS][c];
 
-                    w2w_reference_set(operands->out, i, w2w_reference_activate(op->activation, y));
+                    out[i] = w2w_reference_activate(op->activation, y);
                 }
         }
 }

@@ -7,11 +7,11 @@
 
 #include <math.h>
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wReferenceKernel *kernel = (const W2wReferenceKernel *)parent;
     const W2wOp *op = &kernel->op;
-    const void *x = operands->in[W2W_SLOT_X];
+    const double *x = in[W2W_SLOT_X];
     const gint64 n_rows = w2w_shape_n_rows(op->out);
     const gint n_channels = op->out.c;
 
@@ -20,18 +20,16 @@ static void run(const W2wKernel *parent, const W2wOperands *operands)
         double mean = 0.0, variance = 0.0, scale;
 
         for (gint c = 0; c < n_channels; c++)
-            mean += w2w_reference_get(x, first + c) / n_channels;
+            mean += x[first + c] / n_channels;
         for (gint c = 0; c < n_channels; c++) {
-            const double d = w2w_reference_get(x, first + c) - mean;
+            const double d = x[first + c] - mean;
 
             variance += d * d / n_channels;
         }
         scale = 1.0 / sqrt(variance + op->params.layer_norm.eps);
         for (gint c = 0; c < n_channels; c++)
-            w2w_reference_set(operands->out, first + c,
-                              (w2w_reference_get(x, first + c) - mean) * scale *
-                                      kernel->weight[W2W_WEIGHT][c] +
-                                  kernel->weight[W2W_BIAS][c]);
+            out[first + c] = (x[first + c] - mean) * scale * kernel->weight[W2W_WEIGHT][c] +
+                             kernel->weight[W2W_BIAS][c];
     }
 }
 

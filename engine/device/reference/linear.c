@@ -6,43 +6,40 @@
  */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+#include <string.h>
+
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wReferenceKernel *kernel = (const W2wReferenceKernel *)parent;
     const W2wOp *op = &kernel->op;
-    const void *x = operands->in[W2W_SLOT_X];
-    const void *lora_a = operands->in[W2W_SLOT_LORA_A]; /* (rank, in) */
-    const void *lora_b = operands->in[W2W_SLOT_LORA_B]; /* (out, rank) */
+    const double *x = in[W2W_SLOT_X];
+    const double *lora_a = in[W2W_SLOT_LORA_A]; /* (rank, in) */
+    const double *lora_b = in[W2W_SLOT_LORA_B]; /* (out, rank) */
     const gint64 n_rows = w2w_shape_n_rows(op->out);
     const gint n_in = op->in[W2W_SLOT_X].c, n_out = w2w_reference_n_columns(op);
     const gint rank = lora_a != NULL ? op->in[W2W_SLOT_LORA_A].w : 0;
-    double *sums = operands->scratch, *a_x = sums + n_out; /* (out), (rank) */
+    double *sums = scratch, *a_x = sums + n_out; /* (out), (rank) */
 
-    for (gint64 row = 0; row < n_rows; row++) {
+    for (gint64 row = 0; row < n_rows; row++, x += n_in) {
+        memset(sums, 0, (gsize)n_out * sizeof *sums);
+        w2w_reference_add_product(kernel->weight[W2W_WEIGHT], n_in, n_out, x, sums);
         for (gint r = 0; r < rank; r++) {
             a_x[r] = 0.0;
             for (gint i = 0; i < n_in; i++)
-                a_x[r] += w2w_reference_get(lora_a, (gint64)r * n_in + i) *
-                          w2w_reference_get(x, row * n_in + i);
+                a_x[r] += lora_a[(gint64)r * n_in + i] * x[i];
         }
         for (gint o = 0; o < n_out; o++) {
             double b_a_x = 0.0;
 
-            sums[o] = 0.0;
-            for (gint i = 0; i < n_in; i++)
-                sums[o] += kernel->weight[W2W_WEIGHT][(gint64)o * n_in + i] *
-                           w2w_reference_get(x, row * n_in + i);
             for (gint r = 0; r < rank; r++)
-                b_a_x += w2w_reference_get(lora_b, (gint64)o * rank + r) * a_x[r];
+                b_a_x += lora_b[(gint64)o * rank + r] * a_x[r];
             sums[o] += op->params.linear.lora_scale * b_a_x;
         }
-        w2w_reference_finish_row(kernel, operands, row, sums);
+        w2w_reference_finish_row(kernel, in, row, sums, out);
     }
 }
 
 W2wKernel *w2w_reference_prepare_linear(W2wDevice *device, const W2wOp *op, GError **error)
 {
-    const gsize n_doubles = (gsize)w2w_reference_n_columns(op) + op->in[W2W_SLOT_LORA_A].w;
-
-    return w2w_reference_kernel_new(device, op, run, n_doubles * sizeof(double), error);
+    return w2w_reference_product_new(device, op, run, op->in[W2W_SLOT_LORA_A].w, error);
 }

@@ -6,6 +6,11 @@
  * in double precision, weights converted to double once, one thread: what another device
  * computes is wrong when it differs from this by more than float32 rounding explains.
  * Never used for real work.
+ *
+ * An op sees doubles only. What lies between ops is the compute type's: float64 (the
+ * definition of a whole network), float32, or bf16: float32 again, but every op's output is rounded
+ * to bfloat16 (to nearest, ties to even), and nothing else is: neither inputs nor weights. That is
+ * the yardstick of what bfloat16 between ops must cost.
  */
 #pragma once
 
@@ -13,32 +18,39 @@
 
 G_BEGIN_DECLS
 
-/* "reference" has no options. W2W_ERROR_MEMORY is possible in its kernels only. */
+/* f32 (auto), f64 or bf16. W2W_ERROR_MEMORY is possible in its kernels only. */
 W2wDevice *w2w_reference_device_new(const W2wDeviceOptions *options, GError **error);
 char *w2w_reference_device_describe(const W2wDevice *device);
 
+typedef struct _W2wReferenceKernel W2wReferenceKernel;
+
+/* One run of one op; in: as the op's input slots, NULL where absent. Shapes are in kernel->op. */
+typedef void (*W2wReferenceRunFunc)(const W2wReferenceKernel *kernel, const double *const *in,
+                                    double *out, double *scratch);
+
 /* All of the device's kernels: the op's description, its weights as doubles in PyTorch's layout. */
-typedef struct {
+struct _W2wReferenceKernel {
     W2wKernel parent;
     W2wOp op;
     double *weight[W2W_N_WEIGHTS]; /* NULL where the op has none */
-} W2wReferenceKernel;
+    W2wReferenceRunFunc run;
+    gsize n_scratch;
+};
 
-/* Converts the weights; W2W_ERROR_MEMORY. scratch_size in bytes. */
-W2wKernel *w2w_reference_kernel_new(W2wDevice *device, const W2wOp *op,
-                                    void (*run)(const W2wKernel *, const W2wOperands *),
-                                    gsize scratch_size, GError **error);
+/* Converts the weights; W2W_ERROR_MEMORY. n_scratch: doubles that a run needs for itself. */
+W2wKernel *w2w_reference_kernel_new(W2wDevice *device, const W2wOp *op, W2wReferenceRunFunc run,
+                                    gsize n_scratch, GError **error);
 
-/* Every access to an activation goes through the next two. */
-static inline double w2w_reference_get(const void *activation, gint64 element)
-{
-    return ((const float *)activation)[element];
-}
+/*
+ * The same for conv2d and linear: room for `out` sums comes before n_scratch, and W2W_WEIGHT is
+ * turned round to (kh,kw,in,out), so that the inner loop of a product goes through memory in order.
+ */
+W2wKernel *w2w_reference_product_new(W2wDevice *device, const W2wOp *op, W2wReferenceRunFunc run,
+                                     gsize n_scratch, GError **error);
 
-static inline void w2w_reference_set(void *activation, gint64 element, double value)
-{
-    ((float *)activation)[element] = (float)value;
-}
+/* sums[o] += Σ_i weight[i][o] x[i]: one tap of a product. */
+void w2w_reference_add_product(const double *weight, gint n_in, gint n_out, const double *x,
+                               double *sums);
 
 /* Element (n,y,x,c) of an activation of this shape. */
 static inline gint64 w2w_reference_at(W2wShape shape, gint n, gint y, gint x, gint c)
@@ -55,8 +67,8 @@ double w2w_reference_activate(W2wActivation activation, double x);
  * then the residual and the image bias, which have as many columns, applies the activation
  * and writes the row.
  */
-void w2w_reference_finish_row(const W2wReferenceKernel *kernel, const W2wOperands *operands,
-                              gint64 row, double *sums);
+void w2w_reference_finish_row(const W2wReferenceKernel *kernel, const double *const *in, gint64 row,
+                              double *sums, double *out);
 
 /* Columns before the activation: out.c, twice that for GEGLU. */
 gint w2w_reference_n_columns(const W2wOp *op);

@@ -12,27 +12,28 @@
 
 #include <math.h>
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
+    const W2wOp *op = &kernel->op;
     const gint half = op->out.c / 2;
     const gint sines = op->params.timestep_embedding.flip_sin_to_cos ? half : 0;
     const float log_period = (float)log(op->params.timestep_embedding.max_period);
     const float n_steps = (float)half - op->params.timestep_embedding.freq_shift;
 
     for (gint n = 0; n < op->out.n; n++) {
-        const float t = (float)w2w_reference_get(operands->in[W2W_SLOT_X], n);
+        const float t = (float)in[W2W_SLOT_X][n];
         const gint64 first = (gint64)n * op->out.c;
 
         for (gint i = 0; i < half; i++) {
             const float exponent = -log_period * (float)i / n_steps;
             const float angle = t * (float)exp(exponent);
 
-            w2w_reference_set(operands->out, first + sines + i, sin(angle));
-            w2w_reference_set(operands->out, first + half - sines + i, cos(angle));
+            out[first + sines + i] = sin(angle);
+            out[first + half - sines + i] = cos(angle);
         }
         if (op->out.c % 2 != 0)
-            w2w_reference_set(operands->out, first + op->out.c - 1, 0.0);
+            out[first + op->out.c - 1] = 0.0;
     }
 }
 

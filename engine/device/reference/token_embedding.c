@@ -6,21 +6,20 @@
  */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wReferenceKernel *kernel = (const W2wReferenceKernel *)parent;
     const W2wOp *op = &kernel->op;
     const double last_id = (double)(op->weight[W2W_WEIGHT]->shape[0] - 1);
     const gint64 n_tokens = (gint64)op->out.h * op->out.w;
 
     for (gint64 row = 0; row < op->out.n * n_tokens; row++) {
-        const double id = w2w_reference_get(operands->in[W2W_SLOT_X], row);
+        const double id = in[W2W_SLOT_X][row];
         const gint64 token = (gint64)MIN(MAX(id, 0.0), last_id);
 
         for (gint c = 0; c < op->out.c; c++)
-            w2w_reference_set(operands->out, row * op->out.c + c,
-                              kernel->weight[W2W_WEIGHT][token * op->out.c + c] +
-                                  kernel->weight[W2W_BIAS][row % n_tokens * op->out.c + c]);
+            out[row * op->out.c + c] = kernel->weight[W2W_WEIGHT][token * op->out.c + c] +
+                                       kernel->weight[W2W_BIAS][row % n_tokens * op->out.c + c];
     }
 }
 

@@ -5,21 +5,21 @@
  */
 #include "engine/device/reference/reference.h"
 
-static void run(const W2wKernel *parent, const W2wOperands *operands)
+static void run(const W2wReferenceKernel *kernel, const double *const *in, double *out,
+                double *scratch)
 {
-    const W2wOp *op = &((const W2wReferenceKernel *)parent)->op;
-    const W2wShape in = op->in[W2W_SLOT_X], out = op->out;
+    const W2wOp *op = &kernel->op;
+    const W2wShape from = op->in[W2W_SLOT_X], to = op->out;
 
-    for (gint n = 0; n < out.n; n++)
-        for (gint i = 0; i < out.h; i++)
-            for (gint j = 0; j < out.w; j++) {
-                const gint y = (gint)((gint64)i * in.h / out.h);
-                const gint x = (gint)((gint64)j * in.w / out.w);
+    for (gint n = 0; n < to.n; n++)
+        for (gint i = 0; i < to.h; i++)
+            for (gint j = 0; j < to.w; j++) {
+                const gint y = (gint)((gint64)i * from.h / to.h);
+                const gint x = (gint)((gint64)j * from.w / to.w);
 
-                for (gint c = 0; c < out.c; c++)
-                    w2w_reference_set(operands->out, w2w_reference_at(out, n, i, j, c),
-                                      w2w_reference_get(operands->in[W2W_SLOT_X],
-                                                        w2w_reference_at(in, n, y, x, c)));
+                for (gint c = 0; c < to.c; c++)
+                    out[w2w_reference_at(to, n, i, j, c)] =
+                        in[W2W_SLOT_X][w2w_reference_at(from, n, y, x, c)];
             }
 }
 
