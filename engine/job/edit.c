@@ -44,6 +44,7 @@ static const W2wParameter parameters[] = {
                     "the paper."),
     },
     W2W_PICTURE_SEED_PARAMETER,
+    W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 
@@ -52,7 +53,7 @@ typedef struct {
     W2wSpace *space; /* the world's */
     W2wIdentity *before, *after;
     W2wEdits *edits;
-    W2wRenderOptions options; /* of the identity after the edit */
+    W2wRendering rendering; /* of the identity after the edit */
 } Edit;
 
 static void edit_clear(Edit *edit)
@@ -60,6 +61,7 @@ static void edit_clear(Edit *edit)
     g_clear_pointer(&edit->before, w2w_identity_free);
     g_clear_pointer(&edit->after, w2w_identity_free);
     g_clear_pointer(&edit->edits, w2w_edits_free);
+    w2w_rendering_clear(&edit->rendering);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Edit, edit_clear)
 
@@ -111,7 +113,7 @@ static W2wIdentity *change_identity(Edit *edit, W2wMetric metric, GError **error
     for (guint i = 0; i < n_after; i++)
         after->coefficients[i] =
             (float)((i < n_before ? edit->before->coefficients[i] : 0.0) + delta[i]);
-    after->space_fingerprint = g_strdup(w2w_space_get_fingerprint(edit->space));
+    after->model_fingerprint = g_strdup(edit->before->model_fingerprint);
     return g_steal_pointer(&after);
 }
 
@@ -119,7 +121,7 @@ static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, 
 {
     if (!w2w_values_check_required(values, error))
         return FALSE;
-    edit->before = w2w_rendering_get_identity(world, values, error);
+    edit->before = w2w_rendering_get_identity(world, values, "identity", error);
     if (edit->before == NULL)
         return FALSE;
     edit->space = w2w_world_get_space(world);
@@ -127,8 +129,8 @@ static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, 
     if (edit->edits == NULL || !check_names(edit->space, edit->edits, error))
         return FALSE;
     edit->after = change_identity(edit, w2w_values_get_choice(values, "metric"), error);
-    return edit->after != NULL && w2w_rendering_get_options(values, w2w_world_get_card(world),
-                                                            edit->after, &edit->options, error);
+    return edit->after != NULL &&
+           w2w_rendering_init(&edit->rendering, world, values, edit->after, error);
 }
 
 static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
@@ -223,7 +225,6 @@ static void describe(const Edit *edit, const W2wValues *values, JsonObject *reci
     json_object_set_string_member(recipe, "edits", edits);
     json_object_set_string_member(recipe, "metric",
                                   w2w_metric_names[w2w_values_get_choice(values, "metric")]);
-    w2w_rendering_describe(&edit->options, recipe);
 }
 
 static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
@@ -233,26 +234,21 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
     g_auto(Edit) edit = {0};
     g_autoptr(JsonObject) earlier = NULL;
     g_autoptr(JsonObject) recipe = NULL;
-    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
+    g_autofree char *name = NULL;
+    g_autoptr(W2wJobResult) result = NULL;
+    guint64 seed;
 
-    if (!edit_init(&edit, world, values, error) || !warn(&edit, pipeline, &result->message, error))
+    if (!edit_init(&edit, world, values, error))
         return FALSE;
     earlier = w2w_recipe_of_identity(edit.before);
-    result->seed = edit.options.seed = w2w_rendering_get_seed(values, earlier);
-    result->picture = w2w_pipeline_render(pipeline, &edit.options, progress, error);
-    if (result->picture == NULL)
-        return FALSE;
-    w2w_rendering_warn(pipeline, &edit.options, edit.before, &result->message);
-
-    result->name = name_result(&edit, w2w_world_get_card(world), earlier);
-    recipe = w2w_recipe_new(w2w_edit_job.name, pipeline, result->seed, earlier);
-    json_object_set_string_member(recipe, "name", result->name);
+    edit.rendering.options.seed = seed = w2w_rendering_get_seed(values, earlier);
+    name = name_result(&edit, w2w_world_get_card(world), earlier);
+    recipe = w2w_recipe_new(w2w_edit_job.name, pipeline, seed, earlier);
+    json_object_set_string_member(recipe, "name", name);
     describe(&edit, values, recipe);
-    result->recipe = w2w_json_write_object(recipe);
-    edit.after->recipe = g_strdup(result->recipe);
-    edit.after->model_fingerprint = g_strdup(w2w_pipeline_get_model_fingerprint(pipeline));
-    result->identity = w2w_identity_to_bytes(edit.after, error);
-    if (result->identity == NULL)
+    result = w2w_rendering_make_result_of(pipeline, values, &w2w_edit_job, &edit.rendering,
+                                          edit.after, recipe, progress, error);
+    if (result == NULL || !warn(&edit, pipeline, &result->message, error))
         return FALSE;
     on_result(g_steal_pointer(&result), user_data);
     return TRUE;

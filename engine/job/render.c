@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* render: an identity, or the base model, under a prompt. */
-#include "engine/formats/json_writer.h"
 #include "engine/job/job.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
@@ -24,18 +23,17 @@ static gboolean get_identity(W2wWorld *world, const W2wValues *values, W2wIdenti
         *identity = NULL;
         return TRUE;
     }
-    *identity = w2w_rendering_get_identity(world, values, error);
+    *identity = w2w_rendering_get_identity(world, values, "identity", error);
     return *identity != NULL;
 }
 
 static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 {
     g_autoptr(W2wIdentity) identity = NULL;
-    W2wRenderOptions options;
 
     return w2w_values_check_required(values, error) &&
            get_identity(world, values, &identity, error) &&
-           w2w_rendering_get_options(values, w2w_world_get_card(world), identity, &options, error);
+           w2w_rendering_check(world, values, error);
 }
 
 static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
@@ -45,31 +43,26 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
     g_autoptr(W2wIdentity) identity = NULL;
     g_autoptr(JsonObject) earlier = NULL;
     g_autoptr(JsonObject) recipe = NULL;
-    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
-    W2wRenderOptions options;
+    g_auto(W2wRendering) rendering = {0};
+    W2wJobResult *result;
 
     if (!w2w_values_check_required(values, error) ||
         !get_identity(world, values, &identity, error) ||
-        !w2w_rendering_get_options(values, w2w_world_get_card(world), identity, &options, error))
+        !w2w_rendering_init(&rendering, world, values, identity, error))
         return FALSE;
     earlier = w2w_recipe_of_identity(identity);
-    options.seed = w2w_rendering_get_seed(values, earlier);
-    result->picture = w2w_pipeline_render(pipeline, &options, progress, error);
-    if (result->picture == NULL)
+    rendering.options.seed = w2w_rendering_get_seed(values, earlier);
+    recipe = w2w_recipe_new(w2w_render_job.name, pipeline, rendering.options.seed, earlier);
+    result = w2w_rendering_make_picture(pipeline, &rendering, recipe, progress, error);
+    if (result == NULL)
         return FALSE;
-
-    recipe = w2w_recipe_new(w2w_render_job.name, pipeline, options.seed, earlier);
-    w2w_rendering_describe(&options, recipe);
-    result->seed = options.seed;
-    result->recipe = w2w_json_write_object(recipe);
-    w2w_rendering_warn(pipeline, &options, identity, &result->message);
     if (identity != NULL) {
         result->identity = g_bytes_ref(w2w_values_get_bytes(values, "identity"));
         result->name = w2w_recipe_get_name(earlier);
     } else {
-        result->name = g_strdup_printf("Base model %" G_GUINT64_FORMAT, options.seed);
+        result->name = g_strdup_printf("Base model %" G_GUINT64_FORMAT, result->seed);
     }
-    on_result(g_steal_pointer(&result), user_data);
+    on_result(result, user_data);
     return TRUE;
 }
 

@@ -10,27 +10,62 @@
 const char *const w2w_rendering_schedulers[] = {"world", "pndm", NULL};
 const char *const w2w_rendering_scheduler_labels[] = {N_("The world's own"), N_("PNDM"), NULL};
 
-W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, GError **error)
+static gboolean check_space(W2wWorld *world, GError **error)
 {
-    W2wSpace *space = w2w_world_get_space(world);
-    GBytes *bytes = w2w_values_get_bytes(values, "identity");
-    g_autoptr(W2wIdentity) identity = NULL;
+    if (w2w_world_get_space(world) != NULL)
+        return TRUE;
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "An identity needs the space that it lies in, and a model alone has none: choose "
+                "a world, or add a space.");
+    return FALSE;
+}
 
-    if (bytes == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The parameter identity is missing.");
-        return NULL;
-    }
-    if (space == NULL) {
-        g_set_error(
-            error, W2W_ERROR, W2W_ERROR_USAGE,
-            "An identity needs the space that it lies in, and a model alone has none: choose "
-            "a world, or add a space.");
-        return NULL;
-    }
-    identity = w2w_identity_from_bytes(bytes, "The identity", error);
-    if (identity == NULL || !w2w_identity_check(identity, space, "The identity", error))
+static W2wIdentity *read_identity(W2wWorld *world, GBytes *bytes, const char *shown, GError **error)
+{
+    g_autoptr(W2wIdentity) identity = w2w_identity_from_bytes(bytes, shown, error);
+
+    if (identity == NULL || !w2w_identity_check(identity, w2w_world_get_space(world), shown, error))
         return NULL;
     return g_steal_pointer(&identity);
+}
+
+W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, const char *name,
+                                        GError **error)
+{
+    GBytes *bytes = w2w_values_get_bytes(values, name);
+    g_autofree char *words = g_strdelimit(g_strdup(name), "-", ' ');
+    g_autofree char *shown = g_strconcat("The ", words, NULL);
+
+    if (bytes == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The parameter %s is missing.", name);
+        return NULL;
+    }
+    return check_space(world, error) ? read_identity(world, bytes, shown, error) : NULL;
+}
+
+gboolean w2w_rendering_get_identities(W2wWorld *world, const W2wValues *values, const char *name,
+                                      GPtrArray **identities, GArray **weights, GError **error)
+{
+    const guint n = w2w_values_get_n_items(values, name);
+    g_autoptr(GPtrArray) read = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_identity_free);
+    g_autoptr(GArray) read_weights = g_array_new(FALSE, FALSE, sizeof(double));
+
+    if (n > 0 && !check_space(world, error))
+        return FALSE;
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *shown = g_strdup_printf("Number %u of %s", i + 1, name);
+        double weight;
+        GBytes *bytes = w2w_values_get_item(values, name, i, &weight);
+        W2wIdentity *identity = read_identity(world, bytes, shown, error);
+
+        if (identity == NULL)
+            return FALSE;
+        g_ptr_array_add(read, identity);
+        g_array_append_val(read_weights, weight);
+    }
+    *identities = g_steal_pointer(&read);
+    *weights = g_steal_pointer(&read_weights);
+    return TRUE;
 }
 
 /* 0 in the table is "world". */
@@ -71,13 +106,19 @@ static gint number_or(const W2wValues *values, const char *name, gint otherwise)
     return number > 0 ? number : otherwise;
 }
 
-gboolean w2w_rendering_get_options(const W2wValues *values, const W2wWorldCard *card,
-                                   const W2wIdentity *identity, W2wRenderOptions *options,
-                                   GError **error)
+void w2w_rendering_clear(W2wRendering *rendering)
 {
-    const double guidance_scale = w2w_values_get_double(values, "guidance-scale");
+    memset(rendering, 0, sizeof *rendering);
+}
 
-    memset(options, 0, sizeof *options);
+gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wValues *values,
+                            const W2wIdentity *identity, GError **error)
+{
+    const W2wWorldCard *card = w2w_world_get_card(world);
+    const double guidance_scale = w2w_values_get_double(values, "guidance-scale");
+    W2wRenderOptions *options = &rendering->options;
+
+    memset(rendering, 0, sizeof *rendering);
     options->identity = identity;
     options->prompt =
         text_or(values, "prompt", identity != NULL ? card->instance_prompt : card->class_prompt);
@@ -89,15 +130,11 @@ gboolean w2w_rendering_get_options(const W2wValues *values, const W2wWorldCard *
     return get_scheduler(values, card, &options->scheduler, error);
 }
 
-void w2w_rendering_describe(const W2wRenderOptions *options, JsonObject *recipe)
+gboolean w2w_rendering_check(W2wWorld *world, const W2wValues *values, GError **error)
 {
-    json_object_set_string_member(recipe, "prompt", options->prompt);
-    json_object_set_string_member(recipe, "negative-prompt", options->negative_prompt);
-    json_object_set_int_member(recipe, "width", options->width);
-    json_object_set_int_member(recipe, "height", options->height);
-    json_object_set_int_member(recipe, "steps", options->steps);
-    json_object_set_double_member(recipe, "guidance-scale", options->guidance_scale);
-    json_object_set_string_member(recipe, "scheduler", w2w_scheduler_names[options->scheduler]);
+    g_auto(W2wRendering) rendering = {0};
+
+    return w2w_rendering_init(&rendering, world, values, NULL, error);
 }
 
 guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe)
@@ -108,29 +145,6 @@ guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe)
     if (given >= 0)
         return (guint64)given;
     return w2w_recipe_get_seed(recipe, &seed) ? seed : g_random_int();
-}
-
-void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options,
-                        const W2wIdentity *given, char **message)
-{
-    const struct {
-        const char *name, *text;
-    } prompts[] = {{"prompt", options->prompt}, {"negative prompt", options->negative_prompt}};
-
-    for (guint i = 0; i < G_N_ELEMENTS(prompts); i++) {
-        guint n_cut = 0;
-
-        /* What can go wrong here has gone wrong in rendering before. */
-        if (w2w_pipeline_count_cut(pipeline, prompts[i].text, &n_cut, NULL) && n_cut > 0)
-            w2w_message_append(message,
-                               "The end of the %s has no effect: it is %u tokens too long for the "
-                               "text encoder.",
-                               prompts[i].name, n_cut);
-    }
-    if (given != NULL && given->model_fingerprint != NULL &&
-        strcmp(given->model_fingerprint, w2w_pipeline_get_model_fingerprint(pipeline)) != 0)
-        w2w_message_append(message, "The identity was made with another model, which shows it "
-                                    "differently.");
 }
 
 void w2w_message_append(char **message, const char *format, ...)

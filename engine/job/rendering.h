@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What every job that makes a picture has in common: its parameters, and how they, the world's
- * card and an identity's recipe become the pipeline's options.
+ * What every job that makes a picture has in common: its parameters, how they, the world's card and
+ * an identity's recipe become the pipeline's options, and what a result is made of.
  */
 #pragma once
 
 #include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 
+#include "engine/job/job.h"
 #include "engine/job/parameter.h"
 #include "engine/pipeline/pipeline.h"
 
@@ -90,23 +91,44 @@ extern const char *const w2w_rendering_scheduler_labels[];
         .blurb = N_("How noise becomes a picture; world: the world's own."),                       \
     }
 
-/*
- * "identity" of the values, checked against the world's space. W2W_ERROR_USAGE where it is missing
- * or the world has no space, W2W_ERROR_FORMAT, W2W_ERROR_MISMATCH.
- */
-W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, GError **error);
+/* Of a job that makes identities: they may be wanted without their pictures. */
+#define W2W_NO_PICTURE_PARAMETER                                                                   \
+    {                                                                                              \
+        .name = "no-picture", .type = W2W_PARAMETER_SWITCH, .label = N_("N_o picture"),            \
+        .blurb = N_("Make the identity alone, without the time that its picture takes."),          \
+    }
 
 /*
- * The pipeline's options without a seed: the values where they were given, else the card's.
- * `identity` may be NULL: the base model, whose own words are the class prompt. Strings are
- * borrowed from values and card. W2W_ERROR_UNSUPPORTED for a card whose scheduler we do not have.
+ * The IDENTITY `name` of the values, checked against the world's space. W2W_ERROR_USAGE where it is
+ * missing or the world has no space, W2W_ERROR_FORMAT, W2W_ERROR_MISMATCH.
  */
-gboolean w2w_rendering_get_options(const W2wValues *values, const W2wWorldCard *card,
-                                   const W2wIdentity *identity, W2wRenderOptions *options,
-                                   GError **error);
+W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, const char *name,
+                                        GError **error);
 
-/* The settings that it came to, for a recipe, under the names of the parameters. */
-void w2w_rendering_describe(const W2wRenderOptions *options, JsonObject *recipe);
+/*
+ * The IDENTITIES `name` of the values, in their order and checked in the same way: an array of
+ * W2wIdentity (owned by the array) and one of as many doubles. Both are empty where none was given.
+ */
+gboolean w2w_rendering_get_identities(W2wWorld *world, const W2wValues *values, const char *name,
+                                      GPtrArray **identities, GArray **weights, GError **error);
+
+/* A picture's settings, with what they point at. Strings belong to values and card. */
+typedef struct {
+    W2wRenderOptions options; /* may be changed before the picture is made */
+} W2wRendering;
+void w2w_rendering_clear(W2wRendering *rendering);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(W2wRendering, w2w_rendering_clear)
+
+/*
+ * The values where they were given, else the card's; the seed is 0. `identity` (borrowed) may be
+ * NULL: the base model, whose own words are the class prompt. W2W_ERROR_UNSUPPORTED for a card
+ * whose scheduler we do not have.
+ */
+gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wValues *values,
+                            const W2wIdentity *identity, GError **error);
+
+/* The same for a job's check(): are the settings right? */
+gboolean w2w_rendering_check(W2wWorld *world, const W2wValues *values, GError **error);
 
 /*
  * "seed" of the values; left out, that of the recipe (the picture that it was made with, so that
@@ -116,11 +138,30 @@ void w2w_rendering_describe(const W2wRenderOptions *options, JsonObject *recipe)
 guint64 w2w_rendering_get_seed(const W2wValues *values, JsonObject *recipe);
 
 /*
- * What the user should know about a picture that was made so, appended to the message. `given` is
- * the identity that the job started from, or NULL.
+ * The result of a job that has made `identity`: rendered (unless the job has "no-picture" and it is
+ * on), described, and as bytes. `recipe`: from w2w_recipe_new(), with the job's own members and
+ * "name"; the picture's settings are added. The identity gets recipe and fingerprints; its
+ * model_fingerprint, where the job has set it, is that of the identity which it was made from, and
+ * leads to a message where it is of another model.
  */
-void w2w_rendering_warn(W2wPipeline *pipeline, const W2wRenderOptions *options,
-                        const W2wIdentity *given, char **message);
+W2wJobResult *w2w_rendering_make_result(W2wPipeline *pipeline, const W2wValues *values,
+                                        const W2wJob *job, W2wIdentity *identity,
+                                        JsonObject *recipe, guint64 seed,
+                                        const W2wProgress *progress, GError **error);
+
+/* The same with settings of the job's own; options.identity need not be the identity. */
+W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValues *values,
+                                           const W2wJob *job, const W2wRendering *rendering,
+                                           W2wIdentity *identity, JsonObject *recipe,
+                                           const W2wProgress *progress, GError **error);
+
+/*
+ * The result of a job that shows an identity which there is already (options.identity; NULL: the
+ * base model): without identity and without a name, which the job adds.
+ */
+W2wJobResult *w2w_rendering_make_picture(W2wPipeline *pipeline, const W2wRendering *rendering,
+                                         JsonObject *recipe, const W2wProgress *progress,
+                                         GError **error);
 
 /* Appends a sentence to a result's message (which may be NULL). */
 void w2w_message_append(char **message, const char *format, ...) G_GNUC_PRINTF(2, 3);

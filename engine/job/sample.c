@@ -5,7 +5,6 @@
  * made again alone.
  */
 #include "engine/error.h"
-#include "engine/formats/json_writer.h"
 #include "engine/job/job.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
@@ -41,14 +40,13 @@ static const W2wParameter parameters[] = {
             N_("Number that decides who it is: the next ones get seed + 1, seed + 2, and so on; "
                "−1: random."),
     },
+    W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 
 static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 {
-    const W2wWorldCard *card = w2w_world_get_card(world);
     W2wSpace *space = w2w_world_get_space(world);
-    W2wRenderOptions options;
 
     if (!w2w_values_check_required(values, error))
         return FALSE;
@@ -71,7 +69,7 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
             "The seed is too large for that many people: each has the seed before it plus 1.");
         return FALSE;
     }
-    return w2w_rendering_get_options(values, card, NULL, &options, error);
+    return w2w_rendering_check(world, values, error);
 }
 
 /* One picture's progress as its part of the whole. */
@@ -102,41 +100,24 @@ static W2wIdentity *sample_identity(W2wPipeline *pipeline, double factor, guint6
 
     if (identity == NULL || !w2w_space_sample(space, factor, seed, identity->coefficients, error))
         return NULL;
-    identity->space_fingerprint = g_strdup(w2w_space_get_fingerprint(space));
-    identity->model_fingerprint = g_strdup(w2w_pipeline_get_model_fingerprint(pipeline));
     return g_steal_pointer(&identity);
 }
 
 static W2wJobResult *sample_one(W2wPipeline *pipeline, const W2wValues *values, guint64 seed,
                                 const W2wProgress *progress, GError **error)
 {
-    const W2wWorldCard *card = w2w_world_get_card(w2w_pipeline_get_world(pipeline));
     const double factor = w2w_values_get_double(values, "factor");
     g_autoptr(W2wIdentity) identity = sample_identity(pipeline, factor, seed, error);
-    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
     g_autoptr(JsonObject) recipe = NULL;
-    W2wRenderOptions options;
+    g_autofree char *name = g_strdup_printf("Person %" G_GUINT64_FORMAT, seed);
 
-    if (identity == NULL || !w2w_rendering_get_options(values, card, identity, &options, error))
+    if (identity == NULL)
         return NULL;
-    options.seed = seed;
-    result->picture = w2w_pipeline_render(pipeline, &options, progress, error);
-    if (result->picture == NULL)
-        return NULL;
-
     recipe = w2w_recipe_new(w2w_sample_job.name, pipeline, seed, NULL);
-    result->name = g_strdup_printf("Person %" G_GUINT64_FORMAT, seed);
-    json_object_set_string_member(recipe, "name", result->name);
+    json_object_set_string_member(recipe, "name", name);
     json_object_set_double_member(recipe, "factor", factor);
-    w2w_rendering_describe(&options, recipe);
-    result->recipe = w2w_json_write_object(recipe);
-    identity->recipe = g_strdup(result->recipe);
-    result->identity = w2w_identity_to_bytes(identity, error);
-    if (result->identity == NULL)
-        return NULL;
-    result->seed = seed;
-    w2w_rendering_warn(pipeline, &options, NULL, &result->message);
-    return g_steal_pointer(&result);
+    return w2w_rendering_make_result(pipeline, values, &w2w_sample_job, identity, recipe, seed,
+                                     progress, error);
 }
 
 static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
