@@ -44,7 +44,6 @@ static const W2wParameter parameters[] = {
                     "the paper."),
     },
     W2W_PICTURE_SEED_PARAMETER,
-    W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 

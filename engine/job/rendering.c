@@ -43,31 +43,6 @@ W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values
     return check_space(world, error) ? read_identity(world, bytes, shown, error) : NULL;
 }
 
-gboolean w2w_rendering_get_identities(W2wWorld *world, const W2wValues *values, const char *name,
-                                      GPtrArray **identities, GArray **weights, GError **error)
-{
-    const guint n = w2w_values_get_n_items(values, name);
-    g_autoptr(GPtrArray) read = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_identity_free);
-    g_autoptr(GArray) read_weights = g_array_new(FALSE, FALSE, sizeof(double));
-
-    if (n > 0 && !check_space(world, error))
-        return FALSE;
-    for (guint i = 0; i < n; i++) {
-        g_autofree char *shown = g_strdup_printf("Number %u of %s", i + 1, name);
-        double weight;
-        GBytes *bytes = w2w_values_get_item(values, name, i, &weight);
-        W2wIdentity *identity = read_identity(world, bytes, shown, error);
-
-        if (identity == NULL)
-            return FALSE;
-        g_ptr_array_add(read, identity);
-        g_array_append_val(read_weights, weight);
-    }
-    *identities = g_steal_pointer(&read);
-    *weights = g_steal_pointer(&read_weights);
-    return TRUE;
-}
-
 /* 0 in the table is "world". */
 static gboolean get_scheduler(const W2wValues *values, const W2wWorldCard *card,
                               W2wSchedulerKind *kind, GError **error)

@@ -105,13 +105,6 @@ extern const char *const w2w_rendering_scheduler_labels[];
 W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, const char *name,
                                         GError **error);
 
-/*
- * The IDENTITIES `name` of the values, in their order and checked in the same way: an array of
- * W2wIdentity (owned by the array) and one of as many doubles. Both are empty where none was given.
- */
-gboolean w2w_rendering_get_identities(W2wWorld *world, const W2wValues *values, const char *name,
-                                      GPtrArray **identities, GArray **weights, GError **error);
-
 /* A picture's settings, with what they point at. Strings belong to values and card. */
 typedef struct {
     W2wRenderOptions options; /* may be changed before the picture is made */

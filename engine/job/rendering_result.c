@@ -74,12 +74,6 @@ W2wJobResult *w2w_rendering_make_picture(W2wPipeline *pipeline, const W2wRenderi
     return g_steal_pointer(&result);
 }
 
-static gboolean wants_picture(const W2wJob *job, const W2wValues *values)
-{
-    return w2w_parameter_lookup(job->parameters, job->n_parameters, "no-picture") == NULL ||
-           !w2w_values_get_switch(values, "no-picture");
-}
-
 static void replace(char **string, const char *other)
 {
     g_free(*string);
@@ -95,8 +89,7 @@ W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValue
     g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
 
     warn_of_model(pipeline, identity->model_fingerprint, &result->message);
-    if (wants_picture(job, values) &&
-        !add_picture(result, pipeline, &rendering->options, recipe, progress, error))
+    if (!add_picture(result, pipeline, &rendering->options, recipe, progress, error))
         return NULL;
     result->seed = rendering->options.seed;
     result->name = w2w_recipe_get_name(recipe);
