@@ -177,6 +177,46 @@ void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector
         dot_runs(matrix, &runs, vector, out);
 }
 
+/* Columns in one piece are read in their order, from end to end, as the file has them. */
+static void dot_blocks(const W2wArray *matrix, const Runs *runs, const double *vector,
+                       guint n_blocks, const gint64 *ends, double *out)
+{
+    for (gint64 c = 0; c < runs->n_runs; c++) {
+        gint64 first = 0;
+
+        for (guint b = 0; b < n_blocks; b++) {
+            Runs part = *runs;
+
+            part.data += (gsize)c * runs->run_stride + (gsize)first * runs->step;
+            part.n_runs = 1;
+            part.run_length = ends[b] - first;
+            dot_runs(matrix, &part, vector + first, out + b * runs->n_runs + c);
+            first = ends[b];
+        }
+    }
+}
+
+void w2w_matrix_multiply_transposed_blocks(const W2wArray *matrix, const double *vector,
+                                           guint n_blocks, const gint64 *ends, double *out)
+{
+    Runs runs;
+    gint64 first = 0;
+
+    g_assert(n_blocks > 0 && ends[n_blocks - 1] == matrix->shape[0]);
+    if (!find_runs(matrix, &runs)) {
+        dot_blocks(matrix, &runs, vector, n_blocks, ends, out);
+        return;
+    }
+    for (guint b = 0; b < n_blocks; b++) {
+        Runs part = runs;
+
+        part.data += (gsize)first * runs.run_stride;
+        part.n_runs = ends[b] - first;
+        add_runs(matrix, &part, vector + first, out + b * runs.run_length);
+        first = ends[b];
+    }
+}
+
 void w2w_matrix_read_rows(const W2wArray *matrix, gint64 first_row, gint64 n_rows, double *out)
 {
     const gsize size = w2w_dtype_size(matrix->dtype);

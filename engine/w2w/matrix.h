@@ -21,6 +21,13 @@ void w2w_matrix_multiply(const W2wArray *matrix, const double *vector, gint64 n_
 /* out (n_columns) = matrixᵀ · vector (n_rows). */
 void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector, double *out);
 
+/*
+ * The same of several pieces of the vector at once, each on its rows: block b ends before row
+ * ends[b], and out (n_blocks, n_columns) adds up to matrixᵀ · vector.
+ */
+void w2w_matrix_multiply_transposed_blocks(const W2wArray *matrix, const double *vector,
+                                           guint n_blocks, const gint64 *ends, double *out);
+
 /* out (n_rows, n_columns): rows first_row …, row major. */
 void w2w_matrix_read_rows(const W2wArray *matrix, gint64 first_row, gint64 n_rows, double *out);
 
