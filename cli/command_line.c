@@ -79,8 +79,18 @@ typedef struct {
     W2wCommandLine *line;
     const char *const *words;
     guint position;
+    gboolean argument_taken;
     GPtrArray *edits[W2W_N_EDIT_OPTIONS]; /* of strings */
 } Parser;
+
+static void free_file(gpointer data)
+{
+    W2wCommandLineFile *file = data;
+
+    g_clear_pointer(&file->bytes, g_bytes_unref);
+    g_free(file->path);
+    g_free(file);
+}
 
 void w2w_command_line_free(W2wCommandLine *line)
 {
@@ -89,7 +99,7 @@ void w2w_command_line_free(W2wCommandLine *line)
     w2w_values_free(line->general);
     w2w_values_free(line->values);
     w2w_values_free(line->own_values);
-    g_clear_pointer(&line->files, g_hash_table_unref);
+    g_clear_pointer(&line->files, g_ptr_array_unref);
     g_clear_pointer(&line->arguments, g_ptr_array_unref);
     g_free(line);
 }
@@ -176,6 +186,40 @@ static gboolean fail_unknown_option(const W2wCommandLine *line, const char *name
     return FALSE;
 }
 
+/* Is the value what a file contains, and the word its name? */
+static gboolean is_file(const W2wParameter *parameter)
+{
+    return parameter->type == W2W_PARAMETER_IDENTITY ||
+           parameter->type == W2W_PARAMETER_IDENTITIES || parameter->type == W2W_PARAMETER_PICTURE;
+}
+
+static W2wCommandLineFile *find_file(const W2wCommandLine *line, const W2wParameter *parameter)
+{
+    for (guint i = 0; i < line->files->len; i++) {
+        W2wCommandLineFile *file = line->files->pdata[i];
+
+        if (file->parameter == parameter)
+            return file;
+    }
+    return NULL;
+}
+
+/* The last one counts, as for every option; a list has them all. */
+static void take_file(W2wCommandLine *line, const Option *option, const char *value)
+{
+    const gboolean is_list = w2w_parameter_is_list(option->parameter);
+    W2wCommandLineFile *file = is_list ? NULL : find_file(line, option->parameter);
+
+    if (file == NULL) {
+        file = g_new0(W2wCommandLineFile, 1);
+        file->parameter = option->parameter;
+        file->values = option->values;
+        g_ptr_array_add(line->files, file);
+    }
+    g_free(file->path);
+    file->path = is_list ? w2w_parameter_split_weight(value, &file->weight) : g_strdup(value);
+}
+
 static gboolean set_option(Parser *parser, const Option *option, const char *shown,
                            const char *value, GError **error)
 {
@@ -185,14 +229,24 @@ static gboolean set_option(Parser *parser, const Option *option, const char *sho
         g_ptr_array_add(parser->edits[option->edit - w2w_edit_options], g_strdup(value));
         return TRUE;
     }
-    if (option->parameter->type == W2W_PARAMETER_IDENTITY) {
-        g_hash_table_insert(line->files, (gpointer)option->parameter->name, g_strdup(value));
-        return TRUE;
+    switch (option->parameter->type) {
+    case W2W_PARAMETER_IDENTITY:
+    case W2W_PARAMETER_IDENTITIES:
+    case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_PATH:
+    case W2W_PARAMETER_LORAS:
+        if (*value == 0) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s needs the name of a file or folder.",
+                        shown);
+            return FALSE;
+        }
+        break;
+    default:
+        break;
     }
-    if (option->parameter->type == W2W_PARAMETER_PATH && *value == 0) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s needs the name of a file or folder.",
-                    shown);
-        return FALSE;
+    if (is_file(option->parameter)) {
+        take_file(line, option, value);
+        return TRUE;
     }
     return w2w_values_set_text(option->values, option->parameter->name, value, error);
 }
@@ -210,6 +264,13 @@ static gboolean take_option(Parser *parser, const Option *option, const char *sh
         }
         G_STRUCT_MEMBER(gboolean, parser->line, option->toggle->offset) = TRUE;
         return TRUE;
+    }
+    if (option->parameter != NULL && option->parameter->type == W2W_PARAMETER_SWITCH) {
+        if (attached != NULL) {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s takes no value.", shown);
+            return FALSE;
+        }
+        return w2w_values_set_text(option->values, option->parameter->name, "true", error);
     }
     if (value == NULL)
         value = parser->words[parser->position];
@@ -247,31 +308,50 @@ static gboolean take_short(Parser *parser, const char *word, GError **error)
     return take_option(parser, &option, shown, word[2] != 0 ? word + 2 : NULL, error);
 }
 
+static gboolean has_switch(const W2wParameter *parameters, guint n, const char *name,
+                           char short_name)
+{
+    const W2wParameter *parameter = find_in_table(parameters, n, name, short_name);
+
+    return parameter != NULL && parameter->type == W2W_PARAMETER_SWITCH;
+}
+
+/* Is there an option of this name (or short name, where `name` is NULL) that takes no value? */
+static gboolean is_switch(const W2wCommand *const *commands, const char *name, char short_name)
+{
+    for (guint i = 0; i < w2w_n_switches; i++)
+        if (name != NULL ? strcmp(w2w_switches[i].name, name) == 0
+                         : w2w_switches[i].short_name == short_name)
+            return TRUE;
+    if (has_switch(w2w_general_parameters, w2w_n_general_parameters, name, short_name))
+        return TRUE;
+    for (guint i = 0; commands[i] != NULL; i++)
+        if (has_switch(commands[i]->parameters, commands[i]->n_parameters, name, short_name) ||
+            has_switch(commands[i]->own_parameters, commands[i]->n_own_parameters, name,
+                       short_name))
+            return TRUE;
+    return FALSE;
+}
+
 /*
  * The first word that is neither an option nor an option's value. Which options take one does not
  * depend on the command: no name is a switch here and a parameter there.
  */
-static const char *find_command_word(const char *const *words)
+static const char *find_command_word(const W2wCommand *const *commands, const char *const *words)
 {
     for (guint i = 0; words[i] != NULL; i++) {
-        gboolean is_switch = FALSE;
+        const char *word = words[i];
+        gboolean has_own_value; /* in the same word */
 
-        if (words[i][0] != '-' || words[i][1] == 0)
-            return words[i];
-        if (strcmp(words[i], "--") == 0)
+        if (word[0] != '-' || word[1] == 0)
+            return word;
+        if (strcmp(word, "--") == 0)
             return words[i + 1];
-        for (guint j = 0; j < w2w_n_switches; j++) {
-            const char short_form[] = {'-', w2w_switches[j].short_name, 0};
-
-            if (strcmp(words[i] + 1 + (words[i][1] == '-'), w2w_switches[j].name) == 0 ||
-                strcmp(words[i], short_form) == 0)
-                is_switch = TRUE;
-        }
-        if (!is_switch && words[i][1] == '-' && strchr(words[i], '=') != NULL)
-            continue;
-        if (!is_switch && words[i][1] != '-' && words[i][2] != 0)
-            continue;
-        if (!is_switch && words[i + 1] != NULL)
+        if (word[1] == '-')
+            has_own_value = strchr(word, '=') != NULL || is_switch(commands, word + 2, 0);
+        else
+            has_own_value = word[2] != 0 || is_switch(commands, NULL, word[1]);
+        if (!has_own_value && words[i + 1] != NULL)
             i++;
     }
     return NULL;
@@ -341,39 +421,55 @@ static gboolean check_given(const W2wCommandLine *line, const W2wParameter *para
 {
     for (guint i = 0; i < n; i++) {
         const W2wParameter *parameter = &parameters[i];
-        gboolean given = TRUE;
+        const gboolean given = is_file(parameter) ? find_file(line, parameter) != NULL
+                                                  : w2w_values_is_given(values, parameter);
 
-        if (!(parameter->flags & W2W_PARAMETER_REQUIRED))
+        if (!(parameter->flags & W2W_PARAMETER_REQUIRED) || given)
             continue;
-        if (parameter->type == W2W_PARAMETER_IDENTITY)
-            given = g_hash_table_contains(line->files, parameter->name);
-        else if (parameter->type == W2W_PARAMETER_PATH || parameter->type == W2W_PARAMETER_STRING ||
-                 parameter->type == W2W_PARAMETER_EDITS)
-            given = *w2w_values_get_string(values, parameter->name) != 0;
-        if (!given) {
+        if (g_strcmp0(parameter->name, line->command->argument_parameter) == 0)
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "%s is missing. (%s)",
+                        line->command->arguments, parameter->blurb);
+        else
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The option --%s is missing. (%s)",
                         parameter->name, parameter->blurb);
-            return FALSE;
-        }
+        return FALSE;
     }
     return TRUE;
 }
 
-/* The files behind IDENTITY parameters; opened here and now, so that a wrong name is found at once.
- */
+/* Opened here and now, so that a wrong name is found at once. */
 static gboolean read_files(W2wCommandLine *line, GError **error)
 {
-    GHashTableIter iter;
-    gpointer name, path;
+    for (guint i = 0; i < line->files->len; i++) {
+        W2wCommandLineFile *file = line->files->pdata[i];
+        const char *name = file->parameter->name;
 
-    g_hash_table_iter_init(&iter, line->files);
-    while (g_hash_table_iter_next(&iter, &name, &path)) {
-        g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
-
-        if (bytes == NULL || !w2w_values_set_bytes(line->values, name, bytes, error))
+        file->bytes = w2w_mapped_file_open(file->path, error);
+        if (file->bytes == NULL)
+            return FALSE;
+        if (w2w_parameter_is_list(file->parameter)
+                ? !w2w_values_add_item(file->values, name, file->bytes, file->weight, error)
+                : !w2w_values_set_bytes(file->values, name, file->bytes, error))
             return FALSE;
     }
     return TRUE;
+}
+
+/* A word that is no option: the command's argument, as if its option stood before it, or kept. */
+static gboolean take_argument(Parser *parser, const char *word, GError **error)
+{
+    W2wCommandLine *line = parser->line;
+    const char *name = line->command != NULL ? line->command->argument_parameter : NULL;
+    Option option;
+
+    if (name == NULL || parser->argument_taken) {
+        g_ptr_array_add(line->arguments, g_strdup(word));
+        return TRUE;
+    }
+    parser->argument_taken = TRUE;
+    if (!find_option(line, name, 0, &option))
+        g_assert_not_reached(); /* a command declares only what it has */
+    return set_option(parser, &option, line->command->arguments, word, error);
 }
 
 static gboolean parse_words(Parser *parser, GError **error)
@@ -394,8 +490,8 @@ static gboolean parse_words(Parser *parser, GError **error)
                 return FALSE;
         } else if (!command_seen && line->command != NULL) {
             command_seen = TRUE;
-        } else {
-            g_ptr_array_add(line->arguments, g_strdup(word));
+        } else if (!take_argument(parser, word, error)) {
+            return FALSE;
         }
     }
     return TRUE;
@@ -405,14 +501,15 @@ static gboolean check_line(Parser *parser, GError **error)
 {
     W2wCommandLine *line = parser->line;
     const W2wCommand *command = line->command;
+    guint n_allowed;
 
     if (command == NULL) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "Say what to do.");
         return FALSE;
     }
-    if (line->arguments->len > command->max_arguments) {
-        g_autofree char *printable =
-            g_utf8_make_valid(line->arguments->pdata[command->max_arguments], -1);
+    n_allowed = command->argument_parameter != NULL ? 0 : command->max_arguments;
+    if (line->arguments->len > n_allowed) {
+        g_autofree char *printable = g_utf8_make_valid(line->arguments->pdata[n_allowed], -1);
 
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "“%s” is one word too many for %s.",
                     printable, command->name);
@@ -429,13 +526,13 @@ W2wCommandLine *w2w_command_line_parse(const W2wCommand *const *commands, const 
                                        const W2wCommand **reterr_command, GError **error)
 {
     g_autoptr(W2wCommandLine) line = g_new0(W2wCommandLine, 1);
-    const char *command_word = find_command_word(words);
+    const char *command_word = find_command_word(commands, words);
     Parser parser = {.line = line, .words = words};
     gboolean ok;
 
     *reterr_command = NULL;
     line->general = w2w_values_new(w2w_general_parameters, w2w_n_general_parameters);
-    line->files = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    line->files = g_ptr_array_new_with_free_func(free_file);
     line->arguments = g_ptr_array_new_with_free_func(g_free);
     if (command_word != NULL && !find_command(commands, command_word, &line->command, error))
         return NULL;

@@ -5,7 +5,8 @@
  *
  *   --name VALUE   --name=VALUE   -n VALUE   -n4   -- (no options from here)
  *
- * Options may stand on both sides of the command. The same declarations make the help and the
+ * Options may stand on both sides of the command, which works because a name that takes no value in
+ * one command takes none in any (a test sees to that). The same declarations make the help and the
  * man page (help.h).
  */
 #pragma once
@@ -28,6 +29,7 @@ struct _W2wCommand {
     const char *name;
     const char *arguments; /* "[FILE|DIR]": what stands there beside options, or NULL */
     guint max_arguments;
+    const char *argument_parameter; /* the parameter that the one such word fills, or NULL */
     const char *blurb;              /* one sentence */
     const char *help;               /* a paragraph, or NULL */
     const W2wParameter *parameters; /* of the job, or NULL */
@@ -58,13 +60,22 @@ typedef struct {
     const char *name, *value, *blurb;
 } W2wEditOption;
 
+/* A file whose contents are a value: what it was called, for messages. */
+typedef struct {
+    const W2wParameter *parameter; /* IDENTITY, PICTURE or IDENTITIES */
+    W2wValues *values;             /* that it belongs to */
+    char *path;
+    double weight; /* of an item */
+    GBytes *bytes; /* what is in it, once everything else was right */
+} W2wCommandLineFile;
+
 struct _W2wCommandLine {
     const W2wCommand *command; /* NULL: none was named */
     W2wValues *general;        /* of w2w_general_parameters */
-    W2wValues *values;         /* of the command's parameters; an IDENTITY has its file's bytes */
+    W2wValues *values;         /* of the command's parameters, with the bytes of the files */
     W2wValues *own_values;
-    GHashTable *files;    /* name of an IDENTITY parameter → path */
-    GPtrArray *arguments; /* what is no option */
+    GPtrArray *files;     /* W2wCommandLineFile */
+    GPtrArray *arguments; /* what is neither option nor `argument_parameter` */
     gboolean json, help, version, man;
 };
 
@@ -77,7 +88,7 @@ extern const W2wEditOption w2w_edit_options[W2W_N_EDIT_OPTIONS];
 
 /*
  * `words`: argv without the program's name. `commands` is NULL terminated and outlives the result.
- * Always W2W_ERROR_USAGE, but W2W_ERROR_FILE for an identity that cannot be read. With --help,
+ * Always W2W_ERROR_USAGE, but W2W_ERROR_FILE for a file that cannot be read. With --help,
  * --version or --man nothing is insisted on. `reterr_command`: which command the error is about,
  * or NULL.
  */

@@ -18,7 +18,7 @@ const char *const w2w_help_examples[] = {
     NULL,
 };
 
-/* What stands for the value of a parameter. Caller frees. */
+/* What stands for the value of a parameter; NULL for a switch. Caller frees. */
 static char *value_word(const W2wParameter *parameter)
 {
     switch (parameter->type) {
@@ -34,9 +34,16 @@ static char *value_word(const W2wParameter *parameter)
     case W2W_PARAMETER_EDITS:
         return g_strdup("EDITS");
     case W2W_PARAMETER_IDENTITY:
+    case W2W_PARAMETER_PICTURE:
         return g_strdup("FILE");
+    case W2W_PARAMETER_IDENTITIES:
+        return g_strdup("FILE[:WEIGHT]");
+    case W2W_PARAMETER_LORAS:
+        return g_strdup("FILE[:STRENGTH]");
     case W2W_PARAMETER_PATH:
         return g_strdup("PATH");
+    case W2W_PARAMETER_SWITCH:
+        return NULL;
     }
     g_assert_not_reached();
 }
@@ -56,7 +63,8 @@ char *w2w_help_synopsis(const W2wCommand *command)
             const W2wParameter *parameter = &tables[t].parameters[i];
             g_autofree char *value = value_word(parameter);
 
-            if (!(parameter->flags & W2W_PARAMETER_REQUIRED))
+            if (!(parameter->flags & W2W_PARAMETER_REQUIRED) ||
+                g_strcmp0(parameter->name, command->argument_parameter) == 0)
                 continue;
             if (parameter->short_name != 0)
                 g_string_append_printf(text, " -%c %s", parameter->short_name, value);
@@ -82,6 +90,8 @@ static char *describe(const W2wParameter *parameter)
         g_string_append_c(text, '.');
     } else if (parameter->type == W2W_PARAMETER_CHOICE && !from_world) {
         g_string_append_printf(text, " Default %s.", parameter->string);
+    } else if (w2w_parameter_is_list(parameter)) {
+        g_string_append(text, " May be repeated.");
     }
     return g_string_free(text, FALSE);
 }

@@ -94,15 +94,15 @@ static gboolean has_edits(const W2wCommand *command)
 static gboolean check_identities(const W2wCommandLine *line, W2wWorld *world, GError **error)
 {
     W2wSpace *space = w2w_world_get_space(world);
-    GHashTableIter iter;
-    gpointer name, path;
 
-    g_hash_table_iter_init(&iter, line->files);
-    while (space != NULL && g_hash_table_iter_next(&iter, &name, &path)) {
-        g_autofree char *shown = g_filename_display_name(path);
-        g_autoptr(W2wIdentity) identity =
-            w2w_identity_from_bytes(w2w_values_get_bytes(line->values, name), shown, error);
+    for (guint i = 0; space != NULL && i < line->files->len; i++) {
+        const W2wCommandLineFile *file = line->files->pdata[i];
+        g_autofree char *shown = g_filename_display_name(file->path);
+        g_autoptr(W2wIdentity) identity = NULL;
 
+        if (file->parameter->type == W2W_PARAMETER_PICTURE)
+            continue;
+        identity = w2w_identity_from_bytes(file->bytes, shown, error);
         if (identity == NULL || !w2w_identity_check(identity, space, shown, error))
             return FALSE;
     }
@@ -210,6 +210,10 @@ W2wCommand *w2w_job_command_new(const W2wJob *job)
     command->n_parameters = job->n_parameters;
     command->own_parameters = w2w_output_get_parameter(job);
     command->n_own_parameters = 1;
+    if (job->argument != NULL) {
+        command->arguments = "FILE";
+        command->argument_parameter = job->argument;
+    }
     command->job = job;
     command->run = run_job;
     return command;

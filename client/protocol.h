@@ -10,12 +10,12 @@
  * arrive unchanged), results as signals before the reply to Run:
  *   Result   "picture" h into the message's descriptors: sealed shared memory of (height, width, 3)
  *            bytes with "width" u and "height" u; "identity" ay; "seed" t; "name", "recipe",
- *            "message" s. What is not there is left out.
+ *            "message", "report", "stem" s; "files" a(say). What is not there is left out.
  *   Progress not more often than every W2W_PROTOCOL_PROGRESS_INTERVAL.
  */
 #pragma once
 
-#define W2W_PROTOCOL_VERSION   "1"
+#define W2W_PROTOCOL_VERSION   "2"
 #define W2W_PROTOCOL_PATH      "/w2w/worker"
 #define W2W_PROTOCOL_INTERFACE "w2w.Worker1"
 
@@ -59,6 +59,9 @@
     "</interface></node>"
 
 #define W2W_PROTOCOL_PROGRESS_INTERVAL (50 * 1000) /* microseconds */
+
+/* Of a result's identity and files together; a message of the bus may have 128 MiB. */
+#define W2W_PROTOCOL_MAX_BYTES (64 * 1024 * 1024)
 
 /*
  * Beside the socket lies a file that is locked (flock) by whoever connects, starts or replaces a

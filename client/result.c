@@ -57,6 +57,28 @@ static W2wPicture *read_picture(GVariant *dictionary, gint32 handle, GUnixFDList
     return g_steal_pointer(&picture);
 }
 
+/* NULL where there are none. */
+static GPtrArray *read_files(GVariant *dictionary)
+{
+    g_autoptr(GVariant) list =
+        g_variant_lookup_value(dictionary, "files", G_VARIANT_TYPE("a(say)"));
+    GPtrArray *files;
+    GVariantIter iter;
+    const char *name;
+    GVariant *boxed;
+
+    if (list == NULL)
+        return NULL;
+    files = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_job_file_free);
+    g_variant_iter_init(&iter, list);
+    while (g_variant_iter_next(&iter, "(&s@ay)", &name, &boxed)) {
+        g_autoptr(GVariant) bytes = boxed;
+
+        g_ptr_array_add(files, w2w_job_file_new(name, g_variant_get_data_as_bytes(bytes)));
+    }
+    return files;
+}
+
 W2wJobResult *w2w_result_from_variant(GVariant *dictionary, GUnixFDList *descriptors,
                                       GError **error)
 {
@@ -76,5 +98,8 @@ W2wJobResult *w2w_result_from_variant(GVariant *dictionary, GUnixFDList *descrip
     result->name = get_string(dictionary, "name");
     result->recipe = get_string(dictionary, "recipe");
     result->message = get_string(dictionary, "message");
+    result->report = get_string(dictionary, "report");
+    result->stem = get_string(dictionary, "stem");
+    result->files = read_files(dictionary);
     return g_steal_pointer(&result);
 }

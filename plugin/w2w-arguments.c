@@ -62,8 +62,16 @@ w2w_arguments_declare (GimpProcedure *procedure,
                                               G_PARAM_READWRITE);
           break;
 
+        case W2W_PARAMETER_SWITCH:
+          gimp_procedure_add_boolean_argument (procedure, parameter->name, label, blurb,
+                                               parameter->number != 0.0, G_PARAM_READWRITE);
+          break;
+
         case W2W_PARAMETER_IDENTITY: /* a layer's */
-        case W2W_PARAMETER_PATH:     /* no job asks for one */
+        case W2W_PARAMETER_PATH:     /* not shown: w2w_job_shows_parameter() */
+        case W2W_PARAMETER_PICTURE:
+        case W2W_PARAMETER_IDENTITIES:
+        case W2W_PARAMETER_LORAS:
           break;
         }
     }
@@ -76,6 +84,7 @@ get_variant (GimpProcedureConfig *config,
 {
   g_autofree gchar *string = NULL;
   gdouble           number;
+  gboolean          on;
   gint              integer;
 
   switch (parameter->type)
@@ -91,6 +100,10 @@ get_variant (GimpProcedureConfig *config,
     case W2W_PARAMETER_DOUBLE:
       g_object_get (config, parameter->name, &number, NULL);
       return g_variant_new_double (number);
+
+    case W2W_PARAMETER_SWITCH:
+      g_object_get (config, parameter->name, &on, NULL);
+      return g_variant_new_boolean (on);
 
     case W2W_PARAMETER_STRING:
     case W2W_PARAMETER_EDITS:
@@ -121,6 +134,7 @@ w2w_arguments_collect (GimpProcedureConfig *config,
       if (variant != NULL)
         g_variant_builder_add (&builder, "{sv}", job->parameters[i].name, variant);
       else if (job->parameters[i].type == W2W_PARAMETER_IDENTITY && identity != NULL
+               && w2w_job_shows_parameter (job, &job->parameters[i])
                && ! w2w_values_set_bytes (values, job->parameters[i].name, identity, error))
         {
           g_variant_builder_clear (&builder);

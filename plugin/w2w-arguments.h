@@ -11,7 +11,10 @@
 
 G_BEGIN_DECLS
 
-/* Adds an argument for each parameter; an identity is not one: it comes from a layer. */
+/*
+ * Adds an argument for each parameter that w2w_job_shows_parameter(); an identity is not one: it
+ * comes from a layer.
+ */
 void        w2w_arguments_declare (GimpProcedure *procedure,
                                    const W2wJob  *job);
 

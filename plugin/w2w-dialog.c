@@ -69,10 +69,11 @@ set_up_seed (GimpProcedureDialog *dialog,
 static void
 add_parameter (GimpProcedureDialog *dialog,
                GimpProcedureConfig *config,
+               const W2wJob        *job,
                const W2wParameter  *parameter,
                GPtrArray           *ids)
 {
-  if (parameter->type == W2W_PARAMETER_IDENTITY || parameter->type == W2W_PARAMETER_PATH)
+  if (parameter->type == W2W_PARAMETER_IDENTITY || ! w2w_job_shows_parameter (job, parameter))
     return; /* not an argument: w2w_arguments_declare() */
 
   g_ptr_array_add (ids, g_strdup (parameter->name));
@@ -161,7 +162,7 @@ w2w_dialog_run (GimpProcedure       *procedure,
   for (gint i = 0; extra[i] != NULL; i++)
     g_ptr_array_add (subject, g_strdup (extra[i]));
   for (guint i = 0; i < job->n_parameters; i++)
-    add_parameter (dialog, config, &job->parameters[i],
+    add_parameter (dialog, config, job, &job->parameters[i],
                    job->parameters[i].flags & W2W_PARAMETER_FROM_WORLD ? world : subject);
   fill_box (dialog, "subject-box", subject);
   if (world->len > 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The GIMP plug-in: one procedure per job, plug-in-w2w-<job>, under Filters ▸ Weights2Weights.
+ * The GIMP plug-in: one procedure per job that w2w_job_is_shown(), plug-in-w2w-<job>, under Filters ▸ Weights2Weights.
  *
  * A call lives as long as its job: it collects arguments, asks the worker, and writes layers once
  * everything has arrived, in one undo group. Cancelled or failed, the image is as it was.
@@ -96,7 +96,8 @@ w2w_query_procedures (GimpPlugIn *plug_in)
   GList *names = NULL;
 
   for (gint i = 0; w2w_jobs[i] != NULL; i++)
-    names = g_list_append (names, g_strconcat (PROCEDURE_PREFIX, w2w_jobs[i]->name, NULL));
+    if (w2w_job_is_shown (w2w_jobs[i]))
+      names = g_list_append (names, g_strconcat (PROCEDURE_PREFIX, w2w_jobs[i]->name, NULL));
 
   return names;
 }
@@ -111,7 +112,7 @@ w2w_create_procedure (GimpPlugIn  *plug_in,
   if (! g_str_has_prefix (name, PROCEDURE_PREFIX))
     return NULL;
   job = w2w_job_lookup (name + strlen (PROCEDURE_PREFIX));
-  if (job == NULL)
+  if (job == NULL || ! w2w_job_is_shown (job))
     return NULL;
 
   procedure = gimp_image_procedure_new (plug_in, name, GIMP_PDB_PROC_TYPE_PLUGIN, w2w_run,
@@ -203,6 +204,20 @@ run_job (const W2wJob    *job,
       || ! w2w_client_run (client, job->name, w2w_values_to_variant (values), collect_result,
                            results, &progress, error))
     return NULL;
+
+  /* A layer is made of a picture; a job that is shown makes one each, unless a switch says no. */
+  for (guint i = 0; i < results->len; i++)
+    {
+      const W2wJobResult *result = g_ptr_array_index (results, i);
+
+      if (result->picture == NULL)
+        {
+          g_set_error (error, W2W_ERROR, W2W_ERROR_USAGE,
+                       _("“%s” has no picture to make a layer of."),
+                       result->name != NULL ? result->name : job->name);
+          return NULL;
+        }
+    }
 
   return g_steal_pointer (&results);
 }

@@ -153,6 +153,39 @@ static void add_string(GVariantDict *dictionary, const char *name, const char *s
                                     g_variant_new_take_string(g_utf8_make_valid(string, -1)));
 }
 
+static void add_files(GVariantDict *dictionary, const GPtrArray *files)
+{
+    GVariantBuilder builder;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(say)"));
+    for (guint i = 0; i < files->len; i++) {
+        const W2wJobFile *file = files->pdata[i];
+        g_autofree char *name = g_utf8_make_valid(file->name, -1);
+
+        g_variant_builder_add(
+            &builder, "(s@ay)", name,
+            g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, file->bytes, TRUE));
+    }
+    g_variant_dict_insert_value(dictionary, "files", g_variant_builder_end(&builder));
+}
+
+static gboolean check_size(const W2wJobResult *result, GError **error)
+{
+    gsize size = result->identity != NULL ? g_bytes_get_size(result->identity) : 0;
+
+    for (guint i = 0; result->files != NULL && i < result->files->len; i++)
+        size += g_bytes_get_size(((W2wJobFile *)result->files->pdata[i])->bytes);
+    if (size > W2W_PROTOCOL_MAX_BYTES) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "The files of the result have %" G_GSIZE_FORMAT
+                    " bytes, and the worker hands on up to %d; the command line writes files of "
+                    "any size.",
+                    size, W2W_PROTOCOL_MAX_BYTES);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static void on_result(W2wJobResult *given, gpointer user_data)
 {
     g_autoptr(W2wJobResult) result = given;
@@ -162,8 +195,9 @@ static void on_result(W2wJobResult *given, gpointer user_data)
 
     if (task->error != NULL)
         return;
-    if (result->picture != NULL &&
-        !add_picture(&dictionary, result->picture, descriptors, &task->error)) {
+    if (!check_size(result, &task->error) ||
+        (result->picture != NULL &&
+         !add_picture(&dictionary, result->picture, descriptors, &task->error))) {
         g_cancellable_cancel(task->cancellable);
         return;
     }
@@ -175,6 +209,10 @@ static void on_result(W2wJobResult *given, gpointer user_data)
     add_string(&dictionary, "name", result->name);
     add_string(&dictionary, "recipe", result->recipe);
     add_string(&dictionary, "message", result->message);
+    add_string(&dictionary, "report", result->report);
+    add_string(&dictionary, "stem", result->stem);
+    if (result->files != NULL)
+        add_files(&dictionary, result->files);
     send_signal(task, "Result",
                 g_variant_new("(u@a{sv})", task->id, g_variant_dict_end(&dictionary)), descriptors);
 }

@@ -14,6 +14,42 @@ const W2wJob *w2w_job_lookup(const char *name)
     return NULL;
 }
 
+gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *parameter)
+{
+    if (parameter->flags & W2W_PARAMETER_FILES_ONLY)
+        return FALSE;
+    switch (parameter->type) {
+    case W2W_PARAMETER_IDENTITY:
+        for (const W2wParameter *before = job->parameters; before < parameter; before++)
+            if (before->type == W2W_PARAMETER_IDENTITY)
+                return FALSE;
+        return TRUE;
+    case W2W_PARAMETER_PATH:
+    case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_IDENTITIES:
+    case W2W_PARAMETER_LORAS:
+        return FALSE;
+    case W2W_PARAMETER_INT:
+    case W2W_PARAMETER_DOUBLE:
+    case W2W_PARAMETER_STRING:
+    case W2W_PARAMETER_CHOICE:
+    case W2W_PARAMETER_SEED:
+    case W2W_PARAMETER_EDITS:
+    case W2W_PARAMETER_SWITCH:
+        return TRUE;
+    }
+    g_assert_not_reached();
+}
+
+gboolean w2w_job_is_shown(const W2wJob *job)
+{
+    for (guint i = 0; i < job->n_parameters; i++)
+        if ((job->parameters[i].flags & W2W_PARAMETER_REQUIRED) &&
+            !w2w_job_shows_parameter(job, &job->parameters[i]))
+            return FALSE;
+    return !job->no_picture;
+}
+
 void w2w_job_result_free(W2wJobResult *result)
 {
     if (result == NULL)
@@ -23,5 +59,24 @@ void w2w_job_result_free(W2wJobResult *result)
     g_free(result->name);
     g_free(result->recipe);
     g_free(result->message);
+    g_free(result->report);
+    g_clear_pointer(&result->files, g_ptr_array_unref);
+    g_free(result->stem);
     g_free(result);
+}
+
+W2wJobFile *w2w_job_file_new(const char *name, GBytes *bytes)
+{
+    W2wJobFile *file = g_new(W2wJobFile, 1);
+
+    file->name = g_strdup(name);
+    file->bytes = bytes;
+    return file;
+}
+
+void w2w_job_file_free(W2wJobFile *file)
+{
+    g_bytes_unref(file->bytes);
+    g_free(file->name);
+    g_free(file);
 }

@@ -16,14 +16,26 @@
 
 G_BEGIN_DECLS
 
+/* A file that a job made whole. */
+typedef struct {
+    char *name; /* "": the output path itself; else a name in the folder that it names */
+    GBytes *bytes;
+} W2wJobFile;
+W2wJobFile *w2w_job_file_new(const char *name, GBytes *bytes /* taken over */);
+void w2w_job_file_free(W2wJobFile *file);
+
 /* One result of a job. */
 typedef struct {
     W2wPicture *picture; /* NULL where the job makes none */
     GBytes *identity;    /* an identity file, or NULL (base model) */
     guint64 seed;        /* what the picture was made with, drawn by the job if it was not given */
     char *name;          /* short, for a layer: "Person 42", "Person 42: Young −0.8" */
-    char *recipe;        /* JSON object: the job with every value, the seed included */
+    char *recipe;        /* JSON object: the job with every value, the seed included; or NULL */
     char *message;       /* sentences that the user should read, or NULL */
+    char *report;        /* JSON object: what was found, for people and scripts; or NULL */
+    GPtrArray *files;    /* of W2wJobFile, which it frees; or NULL */
+    char *stem;          /* name of its files where a job has several results ("frame-03");
+                            NULL: "person-<seed>" */
 } W2wJobResult;
 void w2w_job_result_free(W2wJobResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wJobResult, w2w_job_result_free)
@@ -38,6 +50,9 @@ typedef struct {
     const char *help;  /* a paragraph, translatable */
     const W2wParameter *parameters;
     guint n_parameters;
+    const char *argument; /* the parameter that a command line's one word beside options fills
+                             (w2w project FILE), or NULL */
+    gboolean no_picture;  /* no result has one: nothing for a front-end of pictures */
 
     /*
      * Everything about the values that can be found wrong without a model: what is missing, an
@@ -57,6 +72,18 @@ typedef struct {
 /* All of them, in the order of the menus; NULL terminated. */
 extern const W2wJob *const w2w_jobs[];
 const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
+
+/*
+ * The rule of front-ends that have layers and generated dialogs but no choice of files yet
+ * (GIMP's):
+ *
+ * - A parameter is shown unless it is a file of another kind than the layer's own identity: PATH,
+ *   PICTURE, IDENTITIES, LORAS, and each IDENTITY but the first are left out, at their defaults,
+ *   and so is what is FILES_ONLY. The first IDENTITY is the layer's.
+ * - A job is shown unless its results have no picture or it insists on something left out.
+ */
+gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *parameter);
+gboolean w2w_job_is_shown(const W2wJob *job);
 
 /* One per file: sample.c, edit.c, render.c. */
 extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job;

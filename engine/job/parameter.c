@@ -7,20 +7,7 @@
 #include <string.h>
 
 #include "engine/error.h"
-
-/* Numbers are kept as what their type says; all texts and paths in `text`. */
-typedef struct {
-    gint64 integer;
-    double number;
-    char *text;    /* owned; NULL: the default */
-    GBytes *bytes; /* owned */
-} Value;
-
-struct _W2wValues {
-    const W2wParameter *parameters;
-    guint n_parameters;
-    Value *values; /* by parameter */
-};
+#include "engine/job/parameter_value.h"
 
 const W2wParameter *w2w_parameter_lookup(const W2wParameter *parameters, guint n_parameters,
                                          const char *name)
@@ -31,16 +18,61 @@ const W2wParameter *w2w_parameter_lookup(const W2wParameter *parameters, guint n
     return NULL;
 }
 
-static void reset_value(const W2wParameter *parameter, Value *value)
+gboolean w2w_parameter_is_list(const W2wParameter *parameter)
+{
+    return parameter->type == W2W_PARAMETER_IDENTITIES || parameter->type == W2W_PARAMETER_LORAS;
+}
+
+/* A finite number that is all of the text. */
+static gboolean parse_number(const char *text, double *number)
+{
+    char *end = NULL;
+
+    *number = g_ascii_strtod(text, &end);
+    return end != text && *end == 0 && isfinite(*number);
+}
+
+char *w2w_parameter_split_weight(const char *text, double *weight)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (colon != NULL && colon != text && parse_number(colon + 1, weight) &&
+        !g_file_test(text, G_FILE_TEST_EXISTS))
+        return g_strndup(text, (gsize)(colon - text));
+    *weight = W2W_DEFAULT_WEIGHT;
+    return g_strdup(text);
+}
+
+static void clear_item(gpointer data)
+{
+    g_bytes_unref(((W2wValueItem *)data)->bytes);
+}
+
+void w2w_value_clear_items(W2wValue *value)
+{
+    g_array_set_size(value->items, 0);
+}
+
+void w2w_value_take_item(W2wValue *value, GBytes *bytes, double weight)
+{
+    const W2wValueItem item = {g_bytes_ref(bytes), weight};
+
+    g_array_append_val(value->items, item);
+}
+
+void w2w_value_take_text(W2wValue *value, const char *text)
+{
+    char *copy = g_strdup(text); /* first: it may be the one that is there */
+
+    g_free(value->text);
+    value->text = copy;
+}
+
+static void clear_value(W2wValue *value)
 {
     g_clear_pointer(&value->text, g_free);
     g_clear_pointer(&value->bytes, g_bytes_unref);
-    value->integer = 0;
-    value->number = 0.0;
-    if (parameter->type == W2W_PARAMETER_INT || parameter->type == W2W_PARAMETER_SEED)
-        value->integer = (gint64)parameter->number;
-    else if (parameter->type == W2W_PARAMETER_DOUBLE)
-        value->number = parameter->number;
+    g_clear_pointer(&value->items, g_array_unref);
 }
 
 W2wValues *w2w_values_new(const W2wParameter *parameters, guint n_parameters)
@@ -49,9 +81,18 @@ W2wValues *w2w_values_new(const W2wParameter *parameters, guint n_parameters)
 
     values->parameters = parameters;
     values->n_parameters = n_parameters;
-    values->values = g_new0(Value, n_parameters);
-    for (guint i = 0; i < n_parameters; i++)
-        reset_value(&parameters[i], &values->values[i]);
+    values->values = g_new0(W2wValue, n_parameters);
+    for (guint i = 0; i < n_parameters; i++) {
+        W2wValue *value = &values->values[i];
+
+        value->number = parameters[i].number;
+        if (parameters[i].type != W2W_PARAMETER_DOUBLE)
+            value->integer = (gint64)parameters[i].number;
+        if (w2w_parameter_is_list(&parameters[i])) {
+            value->items = g_array_new(FALSE, FALSE, sizeof(W2wValueItem));
+            g_array_set_clear_func(value->items, clear_item);
+        }
+    }
     return values;
 }
 
@@ -60,12 +101,13 @@ void w2w_values_free(W2wValues *values)
     if (values == NULL)
         return;
     for (guint i = 0; i < values->n_parameters; i++)
-        reset_value(&values->parameters[i], &values->values[i]);
+        clear_value(&values->values[i]);
     g_free(values->values);
     g_free(values);
 }
 
-static const W2wParameter *find_parameter(const W2wValues *values, const char *name, GError **error)
+const W2wParameter *w2w_values_find_parameter(const W2wValues *values, const char *name,
+                                              GError **error)
 {
     const W2wParameter *parameter =
         w2w_parameter_lookup(values->parameters, values->n_parameters, name);
@@ -73,11 +115,6 @@ static const W2wParameter *find_parameter(const W2wValues *values, const char *n
     if (parameter == NULL)
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "There is no parameter “%s” here.", name);
     return parameter;
-}
-
-static Value *value_of(const W2wValues *values, const W2wParameter *parameter)
-{
-    return &values->values[parameter - values->parameters];
 }
 
 /* "a whole number from 1 to 64": what would have been right. */
@@ -98,18 +135,24 @@ static char *describe_range(const W2wParameter *parameter)
 
         return g_strdup_printf("one of: %s", choices);
     }
+    case W2W_PARAMETER_SWITCH:
+        return g_strdup("true or false");
     case W2W_PARAMETER_STRING:
     case W2W_PARAMETER_EDITS:
         return g_strdup("text in UTF-8");
     case W2W_PARAMETER_IDENTITY:
+    case W2W_PARAMETER_IDENTITIES:
         return g_strdup("the contents of an identity file");
+    case W2W_PARAMETER_PICTURE:
+        return g_strdup("the contents of a PNG file");
     case W2W_PARAMETER_PATH:
+    case W2W_PARAMETER_LORAS:
         return g_strdup("the name of a file or folder");
     }
     g_assert_not_reached();
 }
 
-static gboolean fail_value(const W2wParameter *parameter, const char *text, GError **error)
+gboolean w2w_value_fail(const W2wParameter *parameter, const char *text, GError **error)
 {
     g_autofree char *range = describe_range(parameter);
     g_autofree char *shown = g_utf8_make_valid(text, -1);
@@ -119,281 +162,191 @@ static gboolean fail_value(const W2wParameter *parameter, const char *text, GErr
     return FALSE;
 }
 
-static gboolean integer_in_range(const W2wParameter *parameter, gint64 integer)
+gboolean w2w_value_integer_is_valid(const W2wParameter *parameter, gint64 integer)
 {
     if (parameter->type == W2W_PARAMETER_SEED)
         return integer >= -1 && integer <= W2W_SEED_MAX;
     return integer >= (gint64)parameter->minimum && integer <= (gint64)parameter->maximum;
 }
 
-static gboolean choice_exists(const W2wParameter *parameter, const char *text)
+/* Refuses NaN too: no comparison with it holds. */
+gboolean w2w_value_number_is_valid(const W2wParameter *parameter, double number)
 {
-    return g_strv_contains(parameter->choices, text);
+    return number >= parameter->minimum && number <= parameter->maximum;
 }
 
-static gboolean check_text(const W2wParameter *parameter, const char *text)
+gboolean w2w_value_text_is_valid(const W2wParameter *parameter, const char *text)
 {
     if (parameter->type == W2W_PARAMETER_CHOICE)
-        return choice_exists(parameter, text);
+        return g_strv_contains(parameter->choices, text);
     return parameter->type == W2W_PARAMETER_PATH || g_utf8_validate(text, -1, NULL);
 }
 
-static void take_text(const W2wParameter *parameter, Value *value, const char *text)
+gboolean w2w_value_check_item(const W2wParameter *parameter, GBytes *bytes, double weight,
+                              GError **error)
 {
-    g_free(value->text);
-    value->text = g_strdup(text);
+    const gboolean has_range = parameter->minimum < parameter->maximum;
+    gsize size;
+    const char *data = g_bytes_get_data(bytes, &size);
+
+    if (!isfinite(weight) || (has_range && !w2w_value_number_is_valid(parameter, weight))) {
+        if (has_range)
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "A weight of %s must be a number from %g to %g, not %g.", parameter->name,
+                        parameter->minimum, parameter->maximum, weight);
+        else
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "A weight of %s must be a finite number, not %g.", parameter->name, weight);
+        return FALSE;
+    }
+    /* One NUL, at the end, of a name that is not empty. */
+    if (parameter->type == W2W_PARAMETER_LORAS &&
+        (size < 2 || memchr(data, 0, size) != data + size - 1)) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "An item of %s is not the name of a file or folder.", parameter->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean set_integer(const W2wParameter *parameter, W2wValue *value, const char *text,
+                            GError **error)
+{
+    char *end = NULL;
+    gint64 integer;
+
+    errno = 0;
+    integer = g_ascii_strtoll(text, &end, 10);
+    if (end == text || *end != 0 || errno != 0 || !w2w_value_integer_is_valid(parameter, integer))
+        return w2w_value_fail(parameter, text, error);
+    value->integer = integer;
+    return TRUE;
+}
+
+static gboolean add_path_item(W2wValues *values, const W2wParameter *parameter, const char *text,
+                              GError **error)
+{
+    double weight;
+    g_autofree char *path = w2w_parameter_split_weight(text, &weight);
+    g_autoptr(GBytes) bytes = g_bytes_new(path, strlen(path) + 1);
+
+    return w2w_values_add_item(values, parameter->name, bytes, weight, error);
 }
 
 gboolean w2w_values_set_text(W2wValues *values, const char *name, const char *text, GError **error)
 {
-    const W2wParameter *parameter = find_parameter(values, name, error);
-    Value *value;
-    char *end = NULL;
+    const W2wParameter *parameter = w2w_values_find_parameter(values, name, error);
+    W2wValue *value;
+    double number;
 
     if (parameter == NULL)
         return FALSE;
-    value = value_of(values, parameter);
-    errno = 0;
+    value = w2w_values_at(values, parameter);
     switch (parameter->type) {
     case W2W_PARAMETER_INT:
-    case W2W_PARAMETER_SEED: {
-        const gint64 integer = g_ascii_strtoll(text, &end, 10);
-
-        if (end == text || *end != 0 || errno != 0 || !integer_in_range(parameter, integer))
-            return fail_value(parameter, text, error);
-        value->integer = integer;
-        return TRUE;
-    }
-    case W2W_PARAMETER_DOUBLE: {
-        const double number = g_ascii_strtod(text, &end);
-
-        /* The range refuses NaN too: no comparison with it holds. */
-        if (end == text || *end != 0 ||
-            !(number >= parameter->minimum && number <= parameter->maximum))
-            return fail_value(parameter, text, error);
+    case W2W_PARAMETER_SEED:
+        return set_integer(parameter, value, text, error);
+    case W2W_PARAMETER_DOUBLE:
+        if (!parse_number(text, &number) || !w2w_value_number_is_valid(parameter, number))
+            return w2w_value_fail(parameter, text, error);
         value->number = number;
         return TRUE;
-    }
+    case W2W_PARAMETER_SWITCH:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return w2w_value_fail(parameter, text, error);
+        value->integer = *text == 't';
+        return TRUE;
     case W2W_PARAMETER_STRING:
     case W2W_PARAMETER_CHOICE:
     case W2W_PARAMETER_EDITS:
     case W2W_PARAMETER_PATH:
-        if (!check_text(parameter, text))
-            return fail_value(parameter, text, error);
-        take_text(parameter, value, text);
+        if (!w2w_value_text_is_valid(parameter, text))
+            return w2w_value_fail(parameter, text, error);
+        w2w_value_take_text(value, text);
         return TRUE;
+    case W2W_PARAMETER_LORAS:
+        return add_path_item(values, parameter, text, error);
     case W2W_PARAMETER_IDENTITY:
-        return fail_value(parameter, text, error);
+    case W2W_PARAMETER_IDENTITIES:
+    case W2W_PARAMETER_PICTURE:
+        return w2w_value_fail(parameter, text, error);
     }
     g_assert_not_reached();
-}
-
-static const GVariantType *wire_type(const W2wParameter *parameter)
-{
-    switch (parameter->type) {
-    case W2W_PARAMETER_INT:
-        return G_VARIANT_TYPE_INT32;
-    case W2W_PARAMETER_DOUBLE:
-        return G_VARIANT_TYPE_DOUBLE;
-    case W2W_PARAMETER_SEED:
-        return G_VARIANT_TYPE_INT64;
-    case W2W_PARAMETER_STRING:
-    case W2W_PARAMETER_CHOICE:
-    case W2W_PARAMETER_EDITS:
-        return G_VARIANT_TYPE_STRING;
-    case W2W_PARAMETER_IDENTITY:
-    case W2W_PARAMETER_PATH:
-        return G_VARIANT_TYPE_BYTESTRING;
-    }
-    g_assert_not_reached();
-}
-
-/* Does the variant hold a value of this parameter? An error says what would. */
-static gboolean check_variant(const W2wParameter *parameter, GVariant *variant, GError **error)
-{
-    gboolean ok = g_variant_is_of_type(variant, wire_type(parameter));
-
-    if (!ok) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "The value of %s arrived as type “%s”, and “%.*s” was expected.",
-                    parameter->name, g_variant_get_type_string(variant),
-                    (int)g_variant_type_get_string_length(wire_type(parameter)),
-                    g_variant_type_peek_string(wire_type(parameter)));
-        return FALSE;
-    }
-    switch (parameter->type) {
-    case W2W_PARAMETER_INT:
-        ok = integer_in_range(parameter, g_variant_get_int32(variant));
-        break;
-    case W2W_PARAMETER_SEED:
-        ok = integer_in_range(parameter, g_variant_get_int64(variant));
-        break;
-    case W2W_PARAMETER_DOUBLE:
-        ok = g_variant_get_double(variant) >= parameter->minimum &&
-             g_variant_get_double(variant) <= parameter->maximum;
-        break;
-    case W2W_PARAMETER_STRING:
-    case W2W_PARAMETER_CHOICE:
-    case W2W_PARAMETER_EDITS:
-        ok = check_text(parameter, g_variant_get_string(variant, NULL));
-        break;
-    case W2W_PARAMETER_IDENTITY:
-    case W2W_PARAMETER_PATH:
-        return TRUE;
-    }
-    if (!ok) {
-        g_autofree char *printed = g_variant_print(variant, FALSE);
-
-        return fail_value(parameter, printed, error);
-    }
-    return TRUE;
-}
-
-static void take_variant(const W2wParameter *parameter, Value *value, GVariant *variant)
-{
-    switch (parameter->type) {
-    case W2W_PARAMETER_INT:
-        value->integer = g_variant_get_int32(variant);
-        break;
-    case W2W_PARAMETER_SEED:
-        value->integer = g_variant_get_int64(variant);
-        break;
-    case W2W_PARAMETER_DOUBLE:
-        value->number = g_variant_get_double(variant);
-        break;
-    case W2W_PARAMETER_STRING:
-    case W2W_PARAMETER_CHOICE:
-    case W2W_PARAMETER_EDITS:
-        take_text(parameter, value, g_variant_get_string(variant, NULL));
-        break;
-    case W2W_PARAMETER_PATH: {
-        g_autofree char *path = g_variant_dup_bytestring(variant, NULL);
-
-        take_text(parameter, value, path);
-        break;
-    }
-    case W2W_PARAMETER_IDENTITY:
-        g_clear_pointer(&value->bytes, g_bytes_unref);
-        value->bytes = g_variant_get_data_as_bytes(variant);
-        break;
-    }
-}
-
-gboolean w2w_values_set_variant(W2wValues *values, GVariant *dictionary, GError **error)
-{
-    GVariantIter iter;
-    const char *name;
-    GVariant *boxed;
-
-    if (!g_variant_is_of_type(dictionary, G_VARIANT_TYPE_VARDICT)) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "Values arrived as type “%s”, and a dictionary (a{sv}) was expected.",
-                    g_variant_get_type_string(dictionary));
-        return FALSE;
-    }
-    /* Checked as a whole before the first one is taken. */
-    g_variant_iter_init(&iter, dictionary);
-    while (g_variant_iter_next(&iter, "{&sv}", &name, &boxed)) {
-        g_autoptr(GVariant) variant = boxed;
-        const W2wParameter *parameter = find_parameter(values, name, error);
-
-        if (parameter == NULL || !check_variant(parameter, variant, error))
-            return FALSE;
-    }
-    g_variant_iter_init(&iter, dictionary);
-    while (g_variant_iter_next(&iter, "{&sv}", &name, &boxed)) {
-        g_autoptr(GVariant) variant = boxed;
-        const W2wParameter *parameter = find_parameter(values, name, NULL);
-
-        take_variant(parameter, value_of(values, parameter), variant);
-    }
-    return TRUE;
 }
 
 gboolean w2w_values_set_bytes(W2wValues *values, const char *name, GBytes *bytes, GError **error)
 {
-    const W2wParameter *parameter = find_parameter(values, name, error);
-    Value *value;
+    const W2wParameter *parameter = w2w_values_find_parameter(values, name, error);
+    W2wValue *value;
 
     if (parameter == NULL)
         return FALSE;
-    if (parameter->type != W2W_PARAMETER_IDENTITY) {
+    if (parameter->type != W2W_PARAMETER_IDENTITY && parameter->type != W2W_PARAMETER_PICTURE) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The parameter %s takes no bytes.", name);
         return FALSE;
     }
-    value = value_of(values, parameter);
+    value = w2w_values_at(values, parameter);
     g_clear_pointer(&value->bytes, g_bytes_unref);
     value->bytes = bytes != NULL ? g_bytes_ref(bytes) : NULL;
     return TRUE;
 }
 
-static const char *text_or_default(const W2wParameter *parameter, const Value *value)
+gboolean w2w_values_add_item(W2wValues *values, const char *name, GBytes *bytes, double weight,
+                             GError **error)
+{
+    const W2wParameter *parameter = w2w_values_find_parameter(values, name, error);
+
+    if (parameter == NULL)
+        return FALSE;
+    if (!w2w_parameter_is_list(parameter)) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The parameter %s is no list.", name);
+        return FALSE;
+    }
+    if (!w2w_value_check_item(parameter, bytes, weight, error))
+        return FALSE;
+    w2w_value_take_item(w2w_values_at(values, parameter), bytes, weight);
+    return TRUE;
+}
+
+static const char *text_or_default(const W2wParameter *parameter, const W2wValue *value)
 {
     if (value->text != NULL)
         return value->text;
     return parameter->string != NULL ? parameter->string : "";
 }
 
-/* NULL for a value at its default. */
-static GVariant *value_to_variant(const W2wParameter *parameter, const Value *value)
+gboolean w2w_values_is_given(const W2wValues *values, const W2wParameter *parameter)
 {
-    const gboolean same_text =
-        value->text == NULL ||
-        g_strcmp0(value->text, parameter->string != NULL ? parameter->string : "") == 0;
+    const W2wValue *value = w2w_values_at(values, parameter);
 
     switch (parameter->type) {
-    case W2W_PARAMETER_INT:
-        return value->integer == (gint64)parameter->number
-                   ? NULL
-                   : g_variant_new_int32((gint32)value->integer);
-    case W2W_PARAMETER_SEED:
-        return value->integer == (gint64)parameter->number ? NULL
-                                                           : g_variant_new_int64(value->integer);
-    case W2W_PARAMETER_DOUBLE:
-        return value->number == parameter->number ? NULL : g_variant_new_double(value->number);
-    case W2W_PARAMETER_STRING:
-    case W2W_PARAMETER_CHOICE:
-    case W2W_PARAMETER_EDITS:
-        return same_text ? NULL : g_variant_new_string(value->text);
-    case W2W_PARAMETER_PATH:
-        return same_text ? NULL : g_variant_new_bytestring(value->text);
     case W2W_PARAMETER_IDENTITY:
-        return value->bytes == NULL
-                   ? NULL
-                   : g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, value->bytes, TRUE);
+    case W2W_PARAMETER_PICTURE:
+        return value->bytes != NULL;
+    case W2W_PARAMETER_IDENTITIES:
+    case W2W_PARAMETER_LORAS:
+        return value->items->len > 0;
+    case W2W_PARAMETER_STRING:
+    case W2W_PARAMETER_PATH:
+    case W2W_PARAMETER_EDITS:
+        return *text_or_default(parameter, value) != 0;
+    case W2W_PARAMETER_INT:
+    case W2W_PARAMETER_DOUBLE:
+    case W2W_PARAMETER_SEED:
+    case W2W_PARAMETER_CHOICE:
+    case W2W_PARAMETER_SWITCH:
+        return TRUE;
     }
     g_assert_not_reached();
-}
-
-GVariant *w2w_values_to_variant(const W2wValues *values)
-{
-    GVariantBuilder builder;
-
-    g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-    for (guint i = 0; i < values->n_parameters; i++) {
-        GVariant *variant = value_to_variant(&values->parameters[i], &values->values[i]);
-
-        if (variant != NULL)
-            g_variant_builder_add(&builder, "{sv}", values->parameters[i].name, variant);
-    }
-    return g_variant_builder_end(&builder);
 }
 
 gboolean w2w_values_check_required(const W2wValues *values, GError **error)
 {
     for (guint i = 0; i < values->n_parameters; i++) {
         const W2wParameter *parameter = &values->parameters[i];
-        const Value *value = &values->values[i];
-        gboolean given = TRUE;
 
-        if (!(parameter->flags & W2W_PARAMETER_REQUIRED))
-            continue;
-        if (parameter->type == W2W_PARAMETER_IDENTITY)
-            given = value->bytes != NULL;
-        else if (parameter->type == W2W_PARAMETER_STRING || parameter->type == W2W_PARAMETER_PATH ||
-                 parameter->type == W2W_PARAMETER_EDITS)
-            given = *text_or_default(parameter, value) != 0;
-        if (!given) {
+        if ((parameter->flags & W2W_PARAMETER_REQUIRED) &&
+            !w2w_values_is_given(values, parameter)) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The parameter %s is missing.",
                         parameter->name);
             return FALSE;
@@ -403,13 +356,13 @@ gboolean w2w_values_check_required(const W2wValues *values, GError **error)
 }
 
 /* A name or type that the table does not have is a bug of the caller. */
-static const Value *expect_value(const W2wValues *values, const char *name, guint allowed_types)
+static const W2wValue *expect_value(const W2wValues *values, const char *name, guint allowed_types)
 {
     const W2wParameter *parameter =
         w2w_parameter_lookup(values->parameters, values->n_parameters, name);
 
     g_assert(parameter != NULL && (allowed_types & (1u << parameter->type)) != 0);
-    return value_of(values, parameter);
+    return w2w_values_at(values, parameter);
 }
 
 gint64 w2w_values_get_int(const W2wValues *values, const char *name)
@@ -422,18 +375,23 @@ double w2w_values_get_double(const W2wValues *values, const char *name)
     return expect_value(values, name, 1u << W2W_PARAMETER_DOUBLE)->number;
 }
 
+gboolean w2w_values_get_switch(const W2wValues *values, const char *name)
+{
+    return expect_value(values, name, 1u << W2W_PARAMETER_SWITCH)->integer != 0;
+}
+
 const char *w2w_values_get_string(const W2wValues *values, const char *name)
 {
-    const Value *value = expect_value(values, name,
-                                      1u << W2W_PARAMETER_STRING | 1u << W2W_PARAMETER_CHOICE |
-                                          1u << W2W_PARAMETER_EDITS | 1u << W2W_PARAMETER_PATH);
+    const W2wValue *value = expect_value(values, name,
+                                         1u << W2W_PARAMETER_STRING | 1u << W2W_PARAMETER_CHOICE |
+                                             1u << W2W_PARAMETER_EDITS | 1u << W2W_PARAMETER_PATH);
 
     return text_or_default(&values->parameters[value - values->values], value);
 }
 
 guint w2w_values_get_choice(const W2wValues *values, const char *name)
 {
-    const Value *value = expect_value(values, name, 1u << W2W_PARAMETER_CHOICE);
+    const W2wValue *value = expect_value(values, name, 1u << W2W_PARAMETER_CHOICE);
     const W2wParameter *parameter = &values->parameters[value - values->values];
     const char *text = text_or_default(parameter, value);
 
@@ -445,5 +403,28 @@ guint w2w_values_get_choice(const W2wValues *values, const char *name)
 
 GBytes *w2w_values_get_bytes(const W2wValues *values, const char *name)
 {
-    return expect_value(values, name, 1u << W2W_PARAMETER_IDENTITY)->bytes;
+    return expect_value(values, name, 1u << W2W_PARAMETER_IDENTITY | 1u << W2W_PARAMETER_PICTURE)
+        ->bytes;
+}
+
+static const W2wValue *expect_list(const W2wValues *values, const char *name)
+{
+    return expect_value(values, name, 1u << W2W_PARAMETER_IDENTITIES | 1u << W2W_PARAMETER_LORAS);
+}
+
+guint w2w_values_get_n_items(const W2wValues *values, const char *name)
+{
+    return expect_list(values, name)->items->len;
+}
+
+GBytes *w2w_values_get_item(const W2wValues *values, const char *name, guint i, double *weight)
+{
+    const W2wValue *value = expect_list(values, name);
+    const W2wValueItem *item;
+
+    g_assert(i < value->items->len);
+    item = &g_array_index(value->items, W2wValueItem, i);
+    if (weight != NULL)
+        *weight = item->weight;
+    return item->bytes;
 }

@@ -21,11 +21,17 @@ typedef enum {
     W2W_PARAMETER_IDENTITY, /* the bytes of an identity file; a path on the command line, a layer in
                                GIMP */
     W2W_PARAMETER_PATH,     /* a file or folder in the file system's own encoding */
+    W2W_PARAMETER_SWITCH,   /* off or on; `number` is the default, 0 or 1 */
+    W2W_PARAMETER_PICTURE,  /* the bytes of a PNG file; a path on the command line */
+    W2W_PARAMETER_IDENTITIES, /* a list of IDENTITY with weights; on the command line repeated,
+                                 --name FILE[:WEIGHT] */
+    W2W_PARAMETER_LORAS,      /* a list of paths with strengths; repeated, --name FILE[:STRENGTH] */
 } W2wParameterType;
 
 typedef enum {
     W2W_PARAMETER_REQUIRED = 1 << 0,
     W2W_PARAMETER_FROM_WORLD = 1 << 1, /* left out (0, ""), the world's card decides */
+    W2W_PARAMETER_FILES_ONLY = 1 << 2, /* of use only where results become files, not layers */
 } W2wParameterFlags;
 
 /* 2^53 − 1: what every front-end can carry, JSON and Scheme included. */
@@ -36,7 +42,8 @@ typedef struct {
     char short_name;  /* 'n' for -n, or 0 */
     W2wParameterType type;
     W2wParameterFlags flags;
-    double minimum, maximum, number;  /* range and default of INT, DOUBLE and SEED */
+    double minimum, maximum, number;  /* range and default of INT, DOUBLE and SEED; range of the
+                                         weights of a list (both 0: any number) */
     const char *string;               /* default of strings and choices; NULL is "" */
     const char *const *choices;       /* NULL terminated */
     const char *const *choice_labels; /* for people, same order, translatable; NULL: the choices */
@@ -47,9 +54,13 @@ typedef struct {
 /*
  * Values of a table of parameters, as every front-end collects them. The table must outlive
  * them. On the wire they are a dictionary of GVariants:
- *   INT "i", DOUBLE "d", SEED "x", STRING, CHOICE and EDITS "s", IDENTITY and PATH "ay".
+ *   INT "i", DOUBLE "d", SEED "x", SWITCH "b", STRING, CHOICE and EDITS "s", IDENTITY, PICTURE
+ *   and PATH "ay" (a path ends in NUL), IDENTITIES and LORAS "a(ayd)".
  */
 typedef struct _W2wValues W2wValues;
+
+/* The weight of an item of a list that was given none. */
+#define W2W_DEFAULT_WEIGHT 1.0
 
 /* All at their defaults. */
 W2wValues *w2w_values_new(const W2wParameter *parameters, guint n_parameters);
@@ -58,7 +69,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wValues, w2w_values_free)
 
 /*
  * From text ("0.8"; a full stop in every language), checked against type, range and choices.
- * A PATH is taken as it stands; an IDENTITY has no text form. W2W_ERROR_USAGE.
+ * A SWITCH is "true" or "false". A PATH is taken as it stands; LORAS are added to by
+ * "PATH[:STRENGTH]". What is the contents of a file has no text form. W2W_ERROR_USAGE.
  */
 gboolean w2w_values_set_text(W2wValues *values, const char *name, const char *text, GError **error);
 
@@ -67,9 +79,17 @@ gboolean w2w_values_set_text(W2wValues *values, const char *name, const char *te
  * value has changed.
  */
 gboolean w2w_values_set_variant(W2wValues *values, GVariant *dictionary, GError **error);
+/* IDENTITY, PICTURE; NULL takes it away. */
 gboolean w2w_values_set_bytes(W2wValues *values, const char *name, GBytes *bytes, GError **error);
+
+/* Appends to a list. `bytes`: an identity file, or for LORAS a path with its final NUL. */
+gboolean w2w_values_add_item(W2wValues *values, const char *name, GBytes *bytes, double weight,
+                             GError **error);
 GVariant *w2w_values_to_variant(const W2wValues *values); /* a{sv}, only what was set to something
                                                              else than the default; floating */
+
+/* Is there something beside the default? Numbers, choices and switches always have a value. */
+gboolean w2w_values_is_given(const W2wValues *values, const W2wParameter *parameter);
 
 /* W2W_ERROR_USAGE names the first REQUIRED parameter that was not given (or is empty). */
 gboolean w2w_values_check_required(const W2wValues *values, GError **error);
@@ -81,7 +101,21 @@ const char *w2w_values_get_string(const W2wValues *values,
                                   const char *name); /* STRING, CHOICE, EDITS, PATH; never NULL */
 guint w2w_values_get_choice(const W2wValues *values, const char *name); /* index into choices */
 GBytes *w2w_values_get_bytes(const W2wValues *values,
-                             const char *name); /* IDENTITY; NULL if not given; borrowed */
+                             const char *name); /* IDENTITY, PICTURE; NULL if not given; borrowed */
+gboolean w2w_values_get_switch(const W2wValues *values, const char *name);
+guint w2w_values_get_n_items(const W2wValues *values, const char *name); /* IDENTITIES, LORAS */
+/* Borrowed; for LORAS the path with its final NUL. `weight` may be NULL; i < n_items. */
+GBytes *w2w_values_get_item(const W2wValues *values, const char *name, guint i, double *weight);
+
+/* Does it hold several, so that its option may be repeated? */
+gboolean w2w_parameter_is_list(const W2wParameter *parameter);
+
+/*
+ * "FILE:0.8" as name and weight: at the last colon, if a number follows it and the whole is not the
+ * name of a file that is there; else the whole is the name and the weight W2W_DEFAULT_WEIGHT.
+ * Caller frees the name.
+ */
+char *w2w_parameter_split_weight(const char *text, double *weight);
 
 /* NULL where the table has none of this name. */
 const W2wParameter *w2w_parameter_lookup(const W2wParameter *parameters, guint n_parameters,

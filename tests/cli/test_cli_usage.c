@@ -29,7 +29,7 @@ static void test_help_of_every_job(void)
         cli_assert_code(help, 0);
         assert_has(top->out, job->name);
         for (guint j = 0; j < job->n_parameters; j++) {
-            g_autofree char *flag = g_strdup_printf("--%s ", job->parameters[j].name);
+            g_autofree char *flag = g_strdup_printf("--%s", job->parameters[j].name);
             g_auto(GStrv) words = g_strsplit(job->parameters[j].name, "-", -1);
             g_autofree char *in_manual = g_strjoinv("\\-", words);
 

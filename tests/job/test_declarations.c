@@ -108,6 +108,7 @@ static char mnemonic(const char *label)
     return g_ascii_tolower(underscore[1]);
 }
 
+/* Of what a dialog shows; there are not letters enough for the rest. */
 static void test_mnemonics_are_unique(void)
 {
     gboolean job_letters[128] = {FALSE};
@@ -115,18 +116,60 @@ static void test_mnemonics_are_unique(void)
     for (guint i = 0; w2w_jobs[i] != NULL; i++) {
         const W2wJob *job = w2w_jobs[i];
         gboolean letters[128] = {FALSE};
-        const char letter = mnemonic(job->label);
+        char letter;
 
+        if (!w2w_job_is_shown(job))
+            continue;
+        letter = mnemonic(job->label);
         g_assert_false(job_letters[(int)letter]);
         job_letters[(int)letter] = TRUE;
         for (guint j = 0; j < job->n_parameters; j++) {
-            const char own = mnemonic(job->parameters[j].label);
+            char own;
 
+            if (!w2w_job_shows_parameter(job, &job->parameters[j]))
+                continue;
+            own = mnemonic(job->parameters[j].label);
             g_test_message("%s %s", job->name, job->parameters[j].name);
             g_assert_false(letters[(int)own]);
             letters[(int)own] = TRUE;
         }
     }
+}
+
+/* What a job's one word on the command line means is one of its own parameters. */
+static void test_arguments(void)
+{
+    for (guint i = 0; w2w_jobs[i] != NULL; i++)
+        if (w2w_jobs[i]->argument != NULL)
+            g_assert_nonnull(w2w_parameter_lookup(
+                w2w_jobs[i]->parameters, w2w_jobs[i]->n_parameters, w2w_jobs[i]->argument));
+}
+
+/* By that rule, on jobs made for it. */
+static void test_what_is_shown(void)
+{
+    static const W2wParameter render[] = {
+        {.name = "identity", .type = W2W_PARAMETER_IDENTITY, .flags = W2W_PARAMETER_REQUIRED},
+        {.name = "base-identity", .type = W2W_PARAMETER_IDENTITY},
+        {.name = "lora", .type = W2W_PARAMETER_LORAS},
+        {.name = "steps", .type = W2W_PARAMETER_INT},
+        {.name = "no-picture", .type = W2W_PARAMETER_SWITCH, .flags = W2W_PARAMETER_FILES_ONLY},
+        {.name = "smooth", .type = W2W_PARAMETER_SWITCH},
+    };
+    static const gboolean shown[] = {TRUE, FALSE, FALSE, TRUE, FALSE, TRUE};
+    static const W2wParameter mix[] = {
+        {.name = "identities", .type = W2W_PARAMETER_IDENTITIES, .flags = W2W_PARAMETER_REQUIRED},
+    };
+    const W2wJob render_job = {.parameters = render, .n_parameters = G_N_ELEMENTS(render)};
+    const W2wJob mix_job = {.parameters = mix, .n_parameters = G_N_ELEMENTS(mix)};
+    const W2wJob export_job = {
+        .parameters = render, .n_parameters = G_N_ELEMENTS(render), .no_picture = TRUE};
+
+    for (guint i = 0; i < G_N_ELEMENTS(render); i++)
+        g_assert_cmpint(w2w_job_shows_parameter(&render_job, &render[i]), ==, shown[i]);
+    g_assert_true(w2w_job_is_shown(&render_job));
+    g_assert_false(w2w_job_is_shown(&mix_job));
+    g_assert_false(w2w_job_is_shown(&export_job));
 }
 
 /* Whole sentences, in the manual page, in tool tips and in GIMP's procedure browser. */
@@ -175,6 +218,8 @@ int main(int argc, char **argv)
     g_test_add_func("/job/declarations/choices", test_choices);
     g_test_add_func("/job/declarations/names-are-unique", test_names_are_unique);
     g_test_add_func("/job/declarations/mnemonics-are-unique", test_mnemonics_are_unique);
+    g_test_add_func("/job/declarations/arguments", test_arguments);
+    g_test_add_func("/job/declarations/what-is-shown", test_what_is_shown);
     g_test_add_func("/job/declarations/texts", test_texts);
     g_test_add_func("/job/declarations/schedulers", test_schedulers);
     return g_test_run();

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Values of declared parameters: from text, from the wire and back; what is refused. */
+#include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "engine/error.h"
@@ -20,6 +22,11 @@ static const W2wParameter parameters[] = {
     {.name = "edits", .type = W2W_PARAMETER_EDITS},
     {.name = "identity", .type = W2W_PARAMETER_IDENTITY, .flags = W2W_PARAMETER_REQUIRED},
     {.name = "folder", .type = W2W_PARAMETER_PATH},
+    {.name = "quiet", .type = W2W_PARAMETER_SWITCH},
+    {.name = "loud", .type = W2W_PARAMETER_SWITCH, .number = 1},
+    {.name = "picture", .type = W2W_PARAMETER_PICTURE},
+    {.name = "people", .type = W2W_PARAMETER_IDENTITIES, .minimum = -2, .maximum = 2},
+    {.name = "lora", .type = W2W_PARAMETER_LORAS},
 };
 
 static W2wValues *new_values(void)
@@ -40,6 +47,11 @@ static void test_defaults(void)
     g_assert_cmpstr(w2w_values_get_string(values, "edits"), ==, "");
     g_assert_cmpstr(w2w_values_get_string(values, "folder"), ==, "");
     g_assert_null(w2w_values_get_bytes(values, "identity"));
+    g_assert_null(w2w_values_get_bytes(values, "picture"));
+    g_assert_false(w2w_values_get_switch(values, "quiet"));
+    g_assert_true(w2w_values_get_switch(values, "loud"));
+    g_assert_cmpuint(w2w_values_get_n_items(values, "people"), ==, 0);
+    g_assert_cmpuint(w2w_values_get_n_items(values, "lora"), ==, 0);
     g_assert_cmpuint(g_variant_n_children(variant), ==, 0);
 }
 
@@ -59,6 +71,8 @@ static void test_text(void)
         {"seed", "9007199254740991"},
         {"folder", "\xff/rot"},
         {"edits", "Young=0.5;#3=1"},
+        {"quiet", "true"},
+        {"loud", "false"},
     };
     g_autoptr(W2wValues) values = new_values();
     g_autoptr(GError) error = NULL;
@@ -73,6 +87,8 @@ static void test_text(void)
     g_assert_cmpuint(w2w_values_get_choice(values, "colour"), ==, 0);
     g_assert_cmpint(w2w_values_get_int(values, "seed"), ==, W2W_SEED_MAX);
     g_assert_cmpstr(w2w_values_get_string(values, "folder"), ==, "\xff/rot");
+    g_assert_true(w2w_values_get_switch(values, "quiet"));
+    g_assert_false(w2w_values_get_switch(values, "loud"));
 }
 
 static void test_text_refused(void)
@@ -99,6 +115,11 @@ static void test_text_refused(void)
         {"seed", "-2"},
         {"seed", "9007199254740992"},
         {"identity", "file"},
+        {"quiet", ""},
+        {"quiet", "yes"},
+        {"picture", "x.png"},
+        {"people", "x.safetensors"},
+        {"lora", ""},
         {"size", "1"},
     };
     g_autoptr(W2wValues) values = new_values();
@@ -112,6 +133,21 @@ static void test_text_refused(void)
         g_assert_true(g_utf8_validate(error->message, -1, NULL));
     }
     g_assert_cmpint(w2w_values_get_int(values, "count"), ==, 4); /* as it was */
+}
+
+static void assert_lists(const W2wValues *values, GBytes *identity)
+{
+    double weight = 0.0;
+
+    g_assert_cmpuint(w2w_values_get_n_items(values, "people"), ==, 2);
+    g_assert_true(g_bytes_equal(w2w_values_get_item(values, "people", 0, &weight), identity));
+    g_assert_cmpfloat(weight, ==, -2.0);
+    w2w_values_get_item(values, "people", 1, &weight);
+    g_assert_cmpfloat(weight, ==, 0.5);
+    g_assert_cmpuint(w2w_values_get_n_items(values, "lora"), ==, 1);
+    g_assert_cmpstr(g_bytes_get_data(w2w_values_get_item(values, "lora", 0, &weight), NULL), ==,
+                    "\xff");
+    g_assert_cmpfloat(weight, ==, 0.25);
 }
 
 static void test_wire_round_trip(void)
@@ -129,8 +165,14 @@ static void test_wire_round_trip(void)
     g_assert_true(w2w_values_set_text(first, "seed", "9007199254740991", NULL));
     g_assert_true(w2w_values_set_text(first, "folder", "\xff", NULL));
     g_assert_true(w2w_values_set_bytes(first, "identity", bytes, &error));
+    g_assert_true(w2w_values_set_text(first, "quiet", "true", NULL));
+    g_assert_true(w2w_values_set_text(first, "loud", "false", NULL));
+    g_assert_true(w2w_values_set_bytes(first, "picture", bytes, NULL));
+    g_assert_true(w2w_values_add_item(first, "people", bytes, -2.0, NULL));
+    g_assert_true(w2w_values_add_item(first, "people", bytes, 0.5, NULL));
+    g_assert_true(w2w_values_set_text(first, "lora", "\xff:0.25", NULL));
     sent = g_variant_ref_sink(w2w_values_to_variant(first));
-    g_assert_cmpuint(g_variant_n_children(sent), ==, 7);
+    g_assert_cmpuint(g_variant_n_children(sent), ==, 12);
 
     g_assert_true(w2w_values_set_variant(second, sent, &error));
     g_assert_no_error(error);
@@ -141,16 +183,34 @@ static void test_wire_round_trip(void)
     g_assert_cmpint(w2w_values_get_int(second, "seed"), ==, W2W_SEED_MAX);
     g_assert_cmpstr(w2w_values_get_string(second, "folder"), ==, "\xff");
     g_assert_true(g_bytes_equal(w2w_values_get_bytes(second, "identity"), bytes));
+    g_assert_true(g_bytes_equal(w2w_values_get_bytes(second, "picture"), bytes));
+    g_assert_true(w2w_values_get_switch(second, "quiet"));
+    g_assert_false(w2w_values_get_switch(second, "loud"));
+    assert_lists(second, bytes);
+    /* What arrives replaces what was there. */
+    g_assert_true(w2w_values_set_variant(second, sent, &error));
+    assert_lists(second, bytes);
 }
 
 static void test_wire_refused(void)
 {
     const char *const refused[] = {
-        "@a{sv} {'size': <1>}",          "@a{sv} {'count': <65>}",
-        "@a{sv} {'count': <'4'>}",       "@a{sv} {'count': <int64 4>}",
-        "@a{sv} {'factor': <1>}",        "@a{sv} {'factor': <3.5>}",
-        "@a{sv} {'colour': <'blue'>}",   "@a{sv} {'seed': <int64 -2>}",
-        "@a{sv} {'identity': <'text'>}", "@a{ss} {'words': 'text'}",
+        "@a{sv} {'size': <1>}",
+        "@a{sv} {'count': <65>}",
+        "@a{sv} {'count': <'4'>}",
+        "@a{sv} {'count': <int64 4>}",
+        "@a{sv} {'factor': <1>}",
+        "@a{sv} {'factor': <3.5>}",
+        "@a{sv} {'colour': <'blue'>}",
+        "@a{sv} {'seed': <int64 -2>}",
+        "@a{sv} {'identity': <'text'>}",
+        "@a{ss} {'words': 'text'}",
+        "@a{sv} {'quiet': <1>}",
+        "@a{sv} {'people': <[(b'x', 2.5)]>}",
+        "@a{sv} {'people': <b'x'>}",
+        "@a{sv} {'lora': <[(b'', 1.0)]>}",
+        "@a{sv} {'lora': <[([byte 1, 2], 1.0)]>}",
+        "@a{sv} {'lora': <[([byte 1, 0, 2, 0], 1.0)]>}",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
@@ -190,6 +250,54 @@ static void test_required(void)
     g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
 }
 
+/* At the last colon, where a number follows and the whole is no file. */
+static void test_split_weight(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("w2w-weights-XXXXXX", NULL);
+    g_autofree char *there = g_build_filename(folder, "a:2", NULL);
+    g_autofree char *weighted = g_strconcat(there, ":-.5", NULL);
+    const struct {
+        const char *text, *path;
+        double weight;
+    } cases[] = {
+        {"a.pt", "a.pt", 1.0},         {"a.pt:0.8", "a.pt", 0.8},     {"a:b:-1e-1", "a:b", -0.1},
+        {"C:/x", "C:/x", 1.0},         {"a.pt:", "a.pt:", 1.0},       {":3", ":3", 1.0},
+        {"a.pt:0,8", "a.pt:0,8", 1.0}, {"a.pt:nan", "a.pt:nan", 1.0}, {there, there, 1.0},
+        {weighted, there, -0.5},
+    };
+
+    g_assert_true(g_file_set_contents(there, "", 0, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        double weight = 0.0;
+        g_autofree char *path = w2w_parameter_split_weight(cases[i].text, &weight);
+
+        g_assert_cmpstr(path, ==, cases[i].path);
+        g_assert_cmpfloat(weight, ==, cases[i].weight);
+    }
+    g_unlink(there);
+    g_rmdir(folder);
+}
+
+static void test_items_refused(void)
+{
+    g_autoptr(W2wValues) values = new_values();
+    g_autoptr(GBytes) bytes = g_bytes_new_static("x", 1);
+    const struct {
+        const char *name;
+        double weight;
+    } refused[] = {{"people", 2.1}, {"people", NAN}, {"lora", 1.0}, {"words", 1.0}, {"size", 1.0}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(
+            w2w_values_add_item(values, refused[i].name, bytes, refused[i].weight, &error));
+        g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+        g_assert_nonnull(strstr(error->message, refused[i].name));
+    }
+    g_assert_cmpuint(w2w_values_get_n_items(values, "people"), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -199,6 +307,8 @@ int main(int argc, char **argv)
     g_test_add_func("/job/parameter/wire-round-trip", test_wire_round_trip);
     g_test_add_func("/job/parameter/wire-refused", test_wire_refused);
     g_test_add_func("/job/parameter/wire-all-or-nothing", test_wire_all_or_nothing);
+    g_test_add_func("/job/parameter/split-weight", test_split_weight);
+    g_test_add_func("/job/parameter/items-refused", test_items_refused);
     g_test_add_func("/job/parameter/required", test_required);
     return g_test_run();
 }
