@@ -43,12 +43,16 @@ static gboolean pndm_check_config(const W2wSchedulerConfig *config, const char *
     return FALSE;
 }
 
-/* The step of call i, from timestep `*from` to `*to`; `*to` is negative beyond the last. */
+/*
+ * The step of call first_call + i, from timestep `*from` to `*to`; `*to` is negative beyond
+ * the last. diffusers goes back at the second call of any trajectory, so in image-to-image,
+ * which begins after the timestep that is there twice, it stands one stride further on.
+ */
 static void step_of_call(const W2wScheduler *scheduler, guint i, gint64 *from, gint64 *to)
 {
     const gint64 stride = scheduler->noise_schedule.n_train_timesteps / scheduler->n_steps;
 
-    *from = (gint64)scheduler->timesteps[i];
+    *from = (gint64)scheduler->timesteps[scheduler->first_call + i];
     *to = *from - stride;
     if (i == 1) {
         *to = *from;
@@ -58,28 +62,32 @@ static void step_of_call(const W2wScheduler *scheduler, guint i, gint64 *from, g
 
 static gboolean pndm_start(W2wScheduler *scheduler, GError **error)
 {
-    const W2wSchedulerConfig *config = &scheduler->config;
-    const guint n_train = scheduler->noise_schedule.n_train_timesteps, n = scheduler->n_steps;
+    const guint n = scheduler->n_steps;
+    const W2wTimestepRules rules = {
+        .spacing = scheduler->config.timestep_spacing,
+        .n_train_timesteps = scheduler->noise_schedule.n_train_timesteps,
+        .n_usable = scheduler->noise_schedule.n_train_timesteps,
+        .steps_offset = scheduler->config.steps_offset,
+    };
     double *timesteps = g_new(double, n + 1);
 
-    w2w_space_timesteps(config->timestep_spacing, n_train, config->steps_offset, n, timesteps);
     scheduler->timesteps = timesteps;
-    scheduler->n_timesteps = n;
+    scheduler->n_timesteps = w2w_space_timesteps(&rules, n, timesteps);
     if (n > 1) {
         memmove(timesteps + 2, timesteps + 1, (n - 1) * sizeof *timesteps);
-        scheduler->n_timesteps = n + 1;
+        scheduler->n_timesteps++;
     }
-    for (guint i = 0; i < scheduler->n_timesteps; i++) {
+    return TRUE;
+}
+
+static gboolean pndm_check_calls(const W2wScheduler *scheduler, GError **error)
+{
+    for (guint i = 0; scheduler->first_call + i < scheduler->n_timesteps; i++) {
         gint64 from, to;
 
         step_of_call(scheduler, i, &from, &to);
-        if (from < n_train)
-            continue;
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "%u steps do not work with “steps_offset” %u of %s: they would begin at "
-                    "timestep %" G_GINT64_FORMAT ", but the last is %u.",
-                    n, config->steps_offset, scheduler->path, from, n_train - 1);
-        return FALSE;
+        if (!w2w_scheduler_check_timestep(scheduler, from, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -141,7 +149,6 @@ static double combined(const Pndm *pndm, gsize j)
 static gboolean pndm_step(W2wScheduler *scheduler, guint i, gsize n, const float *noise_pred,
                           float *latents, GError **error)
 {
-    const double *alphas = scheduler->noise_schedule.alphas_cumprod;
     gint64 from, to;
     double alpha, alpha_to, sample_factor, prediction_factor;
     Pndm *pndm = scheduler->state;
@@ -157,8 +164,8 @@ static gboolean pndm_step(W2wScheduler *scheduler, guint i, gsize n, const float
         remember(pndm, n, noise_pred);
 
     step_of_call(scheduler, i, &from, &to);
-    alpha = alphas[from];
-    alpha_to = to >= 0 ? alphas[to] : scheduler->config.set_alpha_to_one ? 1 : alphas[0];
+    alpha = w2w_scheduler_get_alpha(scheduler, from);
+    alpha_to = w2w_scheduler_get_alpha(scheduler, to);
     sample_factor = sqrt(alpha_to / alpha);
     prediction_factor =
         (alpha_to - alpha) / (alpha * sqrt(1 - alpha_to) + sqrt(alpha * (1 - alpha) * alpha_to));
@@ -175,6 +182,8 @@ static gboolean pndm_step(W2wScheduler *scheduler, guint i, gsize n, const float
 const W2wSampler w2w_sampler_pndm = {
     .check_config = pndm_check_config,
     .start = pndm_start,
+    .check_calls = pndm_check_calls,
     .step = pndm_step,
     .clear = pndm_clear,
+    .get_shares = w2w_scheduler_get_alpha_shares,
 };

@@ -19,26 +19,34 @@ static double linspace(double last, guint n, guint i)
     return i == n - 1 ? last : i * (last / (n - 1));
 }
 
-void w2w_space_timesteps(W2wTimestepSpacing spacing, guint n_train_timesteps, guint steps_offset,
-                         guint n_steps, double *out)
+static guint space_trailing(const W2wTimestepRules *rules, guint n_steps, double *out)
 {
-    const double n_train = n_train_timesteps;
+    const double first = rules->n_usable;
     /* NumPy's arange() steps by the difference of its first two values. */
-    const double trailing_step = (n_train - n_train / n_steps) - n_train;
+    const double step = (first - (double)rules->n_train_timesteps / n_steps) - first;
+    guint n = 0;
 
+    for (; n < n_steps && rint(first + n * step) >= 1; n++)
+        out[n] = rint(first + n * step) - 1;
+    return n;
+}
+
+guint w2w_space_timesteps(const W2wTimestepRules *rules, guint n_steps, double *out)
+{
+    const guint n_points = rules->without_zero ? n_steps + 1 : n_steps;
+
+    if (rules->spacing == W2W_TIMESTEP_SPACING_TRAILING)
+        return space_trailing(rules, n_steps, out);
     for (guint i = 0; i < n_steps; i++) {
-        const guint from_end = n_steps - 1 - i;
+        const guint from_end = n_points - 1 - i;
 
-        switch (spacing) {
-        case W2W_TIMESTEP_SPACING_LEADING:
-            out[i] = from_end * (n_train_timesteps / n_steps) + steps_offset;
-            break;
-        case W2W_TIMESTEP_SPACING_LINSPACE:
-            out[i] = rint(linspace(n_train - 1, n_steps, from_end));
-            break;
-        case W2W_TIMESTEP_SPACING_TRAILING:
-            out[i] = rint(n_train + i * trailing_step) - 1;
-            break;
+        if (rules->spacing == W2W_TIMESTEP_SPACING_LEADING) {
+            out[i] = (double)from_end * (rules->n_usable / n_points) + rules->steps_offset;
+        } else {
+            const double timestep = linspace(rules->n_usable - 1.0, n_points, from_end);
+
+            out[i] = rules->with_fractions ? (float)timestep : rint(timestep);
         }
     }
+    return n_steps;
 }

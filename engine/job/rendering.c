@@ -7,8 +7,13 @@
 #include "engine/error.h"
 #include "engine/job/recipe.h"
 
-const char *const w2w_rendering_schedulers[] = {"world", "pndm", NULL};
-const char *const w2w_rendering_scheduler_labels[] = {N_("The world's own"), N_("PNDM"), NULL};
+const char *const w2w_rendering_schedulers[] = {
+    "world", "pndm", "ddim", "euler", "dpmpp-2m", "dpmpp-2m-karras", NULL,
+};
+const char *const w2w_rendering_scheduler_labels[] = {
+    N_("The world's own"),        N_("PNDM"), N_("DDIM"), N_("Euler"), N_("DPM-Solver++ 2M"),
+    N_("DPM-Solver++ 2M Karras"), NULL,
+};
 
 static gboolean check_space(W2wWorld *world, GError **error)
 {
