@@ -82,9 +82,13 @@ static void check_device(W2wDevice *device, const char *label, gpointer data)
     const Check *check = data;
     g_autofree char *key = g_strconcat(check->entry->name, ".out", NULL);
     const W2wArray *expected = w2w_golden_get(check->entry->golden, "ops", key);
-    g_autofree float *rows = w2w_op_case_run(check->test, device);
-    g_autofree float *actual = relayout(expected, check->layout, rows, TRUE);
+    g_autofree float *rows = NULL, *actual = NULL;
 
+    /* PyTorch computed in float32; bfloat16 is checked against the reference. */
+    if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
+        return;
+    rows = w2w_op_case_run(check->test, device);
+    actual = relayout(expected, check->layout, rows, TRUE);
     g_test_message("%s on %s", check->entry->name, label);
     w2w_golden_compare(check->entry->golden, "ops", key, NULL, actual);
 }

@@ -177,6 +177,49 @@ static void guarded_free(Guarded *buffer)
         buffer->device->klass->free(buffer->device, buffer->memory);
 }
 
+/* --- what a device keeps in its memory --- */
+
+static void *to_device_type(W2wDType type, const float *values, gint64 n)
+{
+    void *converted = g_malloc0((gsize)n * w2w_dtype_size(type));
+
+    for (gint64 i = 0; i < n; i++)
+        switch (type) {
+        case W2W_DTYPE_F64:
+            ((double *)converted)[i] = values[i];
+            break;
+        case W2W_DTYPE_BF16:
+            ((guint16 *)converted)[i] = w2w_f32_to_bf16(values[i]);
+            break;
+        default:
+            g_assert(type == W2W_DTYPE_F32);
+            ((float *)converted)[i] = values[i];
+        }
+    return converted;
+}
+
+static float from_device_type(W2wDType type, const void *values, gint64 i)
+{
+    switch (type) {
+    case W2W_DTYPE_F64:
+        return (float)((const double *)values)[i];
+    case W2W_DTYPE_BF16:
+        return w2w_bf16_to_f32(((const guint16 *)values)[i]);
+    default:
+        return ((const float *)values)[i];
+    }
+}
+
+/* The input as the device has it. Caller frees. */
+static void *device_input(const W2wOpCase *test, W2wDevice *device, gint slot, gsize *n_bytes)
+{
+    const W2wDType type = w2w_device_get_input_type(device, test->op.kind, slot);
+    const gint64 n = w2w_shape_n_elements(test->op.in[slot]);
+
+    *n_bytes = (gsize)n * w2w_dtype_size(type);
+    return to_device_type(type, test->in[slot], n);
+}
+
 /* A kernel with all that it runs on. */
 typedef struct {
     W2wKernel *kernel;
@@ -199,11 +242,14 @@ static gboolean loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *de
     g_assert_no_error(error);
     for (gint i = 0; i < W2W_N_SLOTS; i++)
         if (test->in[i] != NULL) {
-            loaded->in[i] = guarded_new(
-                device, w2w_shape_n_elements(test->op.in[i]) * sizeof(float), test->in[i]);
+            gsize n_bytes;
+            g_autofree void *values = device_input(test, device, i, &n_bytes);
+
+            loaded->in[i] = guarded_new(device, n_bytes, values);
             loaded->operands.in[i] = guarded_data(&loaded->in[i]);
         }
-    loaded->out = guarded_new(device, w2w_shape_n_elements(test->op.out) * sizeof(float), NULL);
+    loaded->out = guarded_new(
+        device, w2w_shape_n_elements(test->op.out) * w2w_dtype_size(device->element_type), NULL);
     loaded->operands.out = guarded_data(&loaded->out);
     loaded->scratch = guarded_new(device, loaded->kernel->scratch_size, NULL);
     loaded->operands.scratch = guarded_data(&loaded->scratch);
@@ -231,18 +277,19 @@ static void run_once(const Loaded *loaded)
 float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
 {
     const gint64 n = w2w_shape_n_elements(test->op.out);
-    g_autofree guint8 *poison = g_malloc(n * sizeof(float));
-    g_autofree float *first = NULL, *second = NULL;
-    g_autofree guint8 *scratch = NULL;
+    const gsize size = w2w_dtype_size(device->element_type);
+    g_autofree guint8 *poison = g_malloc(n * size);
+    g_autofree guint8 *first = NULL, *second = NULL, *scratch = NULL;
+    g_autofree float *result = g_new(float, n);
     Loaded loaded;
 
-    memset(poison, POISON, n * sizeof(float));
+    memset(poison, POISON, n * size);
     if (!loaded_init(&loaded, test, device))
         return NULL;
     run_once(&loaded);
-    first = (float *)guarded_get(&loaded.out, "output");
+    first = guarded_get(&loaded.out, "output");
     for (gint64 i = 0; i < n; i++)
-        if (memcmp(&first[i], poison, sizeof(float)) == 0) {
+        if (memcmp(first + i * size, poison, size) == 0) {
             g_test_message("%s: element %" G_GINT64_FORMAT " of the output was never written, or "
                            "computed from memory that was never written.",
                            test->name, i);
@@ -251,10 +298,10 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
         }
 
     /* A replay, with whatever the first one left behind in its scratch memory. */
-    device->klass->upload(device, loaded.operands.out, poison, n * sizeof(float));
+    device->klass->upload(device, loaded.operands.out, poison, n * size);
     run_once(&loaded);
-    second = (float *)guarded_get(&loaded.out, "output");
-    if (memcmp(first, second, n * sizeof(float)) != 0) {
+    second = guarded_get(&loaded.out, "output");
+    if (memcmp(first, second, n * size) != 0) {
         g_test_message("%s: running it again gave other numbers.", test->name);
         g_test_fail();
     }
@@ -262,12 +309,16 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
     scratch = guarded_get(&loaded.scratch, "scratch");
     for (gint i = 0; i < W2W_N_SLOTS; i++)
         if (test->in[i] != NULL) {
+            gsize n_bytes;
+            g_autofree void *before = device_input(test, device, i, &n_bytes);
             g_autofree guint8 *after = guarded_get(&loaded.in[i], "input");
 
-            g_assert_cmpmem(after, loaded.in[i].n_bytes, test->in[i], loaded.in[i].n_bytes);
+            g_assert_cmpmem(after, loaded.in[i].n_bytes, before, n_bytes);
         }
     loaded_clear(&loaded);
-    return g_steal_pointer(&first);
+    for (gint64 i = 0; i < n; i++)
+        result[i] = from_device_type(device->element_type, first, i);
+    return g_steal_pointer(&result);
 }
 
 /* --- against the reference --- */
@@ -276,7 +327,12 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
 static const struct {
     const char *name;
     guint n_threads;
-} variants[] = {{"reference", 1}, {"cpu", 1}, {"cpu", 3}};
+    W2wComputeType compute_type;
+} variants[] = {
+    {"reference", 1, W2W_COMPUTE_F32}, {"reference", 1, W2W_COMPUTE_F64},
+    {"cpu", 1, W2W_COMPUTE_F32},       {"cpu", 3, W2W_COMPUTE_F32},
+    {"cpu", 1, W2W_COMPUTE_BF16},      {"cpu", 3, W2W_COMPUTE_BF16},
+};
 
 void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, gpointer data),
                              gpointer data)
@@ -285,7 +341,8 @@ void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, 
         guint n_variants = 0;
 
         for (gsize j = 0; j < G_N_ELEMENTS(variants); j++) {
-            const W2wDeviceOptions options = {.n_threads = variants[j].n_threads};
+            const W2wDeviceOptions options = {.n_threads = variants[j].n_threads,
+                                              .compute_type = variants[j].compute_type};
             g_autofree char *description = NULL;
             g_autoptr(GError) error = NULL;
             g_autoptr(W2wDevice) device = NULL;
@@ -339,7 +396,84 @@ typedef struct {
     const W2wOpCase *test;
     const float *expected;
     const double *magnitude;
+    W2wOpMagnitudeFunc find_magnitude; /* NULL: exact */
 } Check;
+
+/* The same values with inputs and the weights of products in bfloat16; what counts stays. */
+static W2wOpCase *rounded_case(const W2wOpCase *test, W2wDevice *device)
+{
+    g_autoptr(GError) error = NULL;
+    W2wOpCase *copy = w2w_op_case_new(test->op.kind, test->name);
+    const gboolean product = test->op.kind == W2W_OP_CONV2D || test->op.kind == W2W_OP_LINEAR;
+
+    copy->op = test->op;
+    for (gint slot = 0; slot < W2W_N_SLOTS; slot++) {
+        const W2wDType type = w2w_device_get_input_type(device, test->op.kind, slot);
+        const gint64 n = w2w_shape_n_elements(test->op.in[slot]);
+
+        if (test->in[slot] == NULL)
+            continue;
+        copy->in[slot] = g_memdup2(test->in[slot], n * sizeof(float));
+        for (gint64 i = 0; i < n && type == W2W_DTYPE_BF16; i++)
+            copy->in[slot][i] = w2w_bf16_to_f32(w2w_f32_to_bf16(test->in[slot][i]));
+    }
+    for (gint i = 0; i < W2W_N_WEIGHTS; i++) {
+        W2wArray *weight = test->op.weight[i];
+
+        if (weight == NULL)
+            continue;
+        if (product && i == W2W_WEIGHT) {
+            g_autofree float *values = g_new(float, weight->n_elements);
+
+            w2w_array_to_f32(weight, values);
+            for (gint64 j = 0; j < weight->n_elements; j++)
+                values[j] = w2w_bf16_to_f32(w2w_f32_to_bf16(values[j]));
+            copy->op.weight[i] = w2w_array_new_f32(weight->n_dims, weight->shape, values, &error);
+            g_assert_no_error(error);
+        } else {
+            copy->op.weight[i] = w2w_array_ref(weight);
+        }
+    }
+    return copy;
+}
+
+static float to_bf16(double value)
+{
+    return w2w_bf16_to_f32(w2w_f32_to_bf16((float)value));
+}
+
+static void check_bf16(const Check *check, W2wDevice *device, const char *label)
+{
+    const W2wOpCase *test = check->test;
+    const gint64 n = w2w_shape_n_elements(test->op.out);
+    g_autofree float *actual = w2w_op_case_run(test, device);
+    g_autoptr(W2wOpCase) rounded = rounded_case(test, device);
+    g_autoptr(W2wDevice) reference = reference_new();
+    g_autofree float *expected = w2w_op_case_run(rounded, reference);
+    g_autofree double *magnitude = g_new0(double, n);
+    gint64 n_wrong = 0;
+
+    if (actual == NULL)
+        return;
+    if (check->find_magnitude != NULL)
+        check->find_magnitude(rounded, expected, magnitude);
+    for (gint64 i = 0; i < n; i++) {
+        const double units = W2W_OP_MAX * 0x1p-24 + (test->sums_weights ? 0x1p-8 : 0.0);
+        const double around = units * magnitude[i];
+        const float from = to_bf16(expected[i] - around), to = to_bf16(expected[i] + around);
+
+        if (!(actual[i] >= from && actual[i] <= to) && n_wrong++ == 0) {
+            g_test_message("%s on %s: element %" G_GINT64_FORMAT " is %.9g, which is not between "
+                           "%.9g and %.9g, from %.9g give or take %.3g in bfloat16.",
+                           test->name, label, i, actual[i], from, to, expected[i], around);
+            g_test_fail();
+        }
+    }
+    g_test_message("%s on %s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " wrong", test->name,
+                   label, n_wrong, n);
+    if (g_strcmp0(g_getenv("W2W_OP_BENCH"), "1") == 0)
+        bench(test, device, label);
+}
 
 static void check_device(W2wDevice *device, const char *label, gpointer data)
 {
@@ -352,6 +486,10 @@ static void check_device(W2wDevice *device, const char *label, gpointer data)
 
     if (g_str_equal(w2w_device_get_name(device), "reference"))
         return;
+    if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16) {
+        check_bf16(check, device, label);
+        return;
+    }
     actual = w2w_op_case_run(test, device);
     if (actual == NULL)
         return;
@@ -387,7 +525,7 @@ void w2w_op_case_check(const W2wOpCase *test, W2wOpMagnitudeFunc magnitude)
     g_autoptr(W2wDevice) reference = reference_new();
     g_autofree float *expected = w2w_op_case_run(test, reference);
     g_autofree double *m = g_new0(double, n);
-    Check check = {test, expected, m};
+    Check check = {test, expected, m, magnitude};
 
     for (gint64 i = 0; i < n; i++)
         g_assert_true(isfinite(expected[i])); /* or the case says nothing */

@@ -12,7 +12,10 @@
  * output, the magnitude M that was accumulated for it (and where its sums are of another kind); the
  * errors in units of 2⁻²⁴ M must have a root mean square below W2W_OP_RMS and none may exceed
  * W2W_OP_MAX. An op that only copies or rounds once accumulates nothing: M is 0 and it must be
- * exact. Measured for the plain float32 loops of the cpu device: rms up to 0.8, largest up to 5.
+ * exact. With bfloat16 between ops, the reference computes on inputs and weights rounded to
+ * bfloat16, and what lies W2W_OP_MAX units around its result may be rounded to bfloat16 once: with
+ * M 0 there is one right answer. Measured for the plain float32 loops of the cpu device: rms up to
+ * 0.8, largest up to 5.
  */
 #pragma once
 
@@ -35,6 +38,11 @@ typedef struct {
      * rightly or refuse it with W2W_ERROR_UNSUPPORTED.
      */
     gboolean may_be_refused;
+    /*
+     * A device may sum weights before it rounds them: in bfloat16, 2⁻⁸ M more. Set for
+     * convolutions that enlarge their input.
+     */
+    gboolean sums_weights;
 } W2wOpCase;
 
 /* `name` for messages. op.out is set by hand. */

@@ -69,6 +69,7 @@ static void check(const Conv *conv, GRand *random)
     test->op.params.conv2d.stride = conv->stride;
     test->op.params.conv2d.pad_top = conv->pad;
     test->op.params.conv2d.pad_left = conv->pad;
+    test->sums_weights = conv->upsampled_h > 0;
     test->op.params.conv2d.upsampled_h = conv->upsampled_h;
     test->op.params.conv2d.upsampled_w = conv->upsampled_w;
     test->op.weight[W2W_WEIGHT] = w2w_random_array(random, conv->dtype, 4, shape, 0.0, 0.3);

@@ -33,7 +33,7 @@ static void test_instruction_set_by_name(void)
     g_autofree char *baseline = describe("baseline", 1), *any_case = describe("BASELINE", 1);
     g_autofree char *best = describe(NULL, 1), *empty = describe("", 1);
 
-    g_assert_cmpstr(baseline, ==, "cpu: 1 thread, baseline");
+    g_assert_cmpstr(baseline, ==, "cpu: 1 thread, baseline, f32");
     g_assert_cmpstr(any_case, ==, baseline);
     g_assert_cmpstr(empty, ==, best);
 }
@@ -53,7 +53,7 @@ static void test_describes_threads(void)
 {
     g_autofree char *two = describe("baseline", 2);
 
-    g_assert_cmpstr(two, ==, "cpu: 2 threads, baseline");
+    g_assert_cmpstr(two, ==, "cpu: 2 threads, baseline, f32");
 }
 
 /* --- packed weights --- */

@@ -54,8 +54,11 @@ typedef struct {
 static void check_golden(W2wDevice *device, const char *label, gpointer data)
 {
     const Golden *check = data;
-    g_autofree float *actual = w2w_op_case_run(check->test, device);
+    g_autofree float *actual = NULL;
 
+    if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
+        return; /* against the reference only */
+    actual = w2w_op_case_run(check->test, device);
     g_test_message("text.hidden_0 on %s", label);
     w2w_golden_compare(check->golden, "text", "hidden_0", NULL, actual);
 }

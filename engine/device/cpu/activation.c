@@ -13,8 +13,8 @@ typedef struct {
 
 typedef struct {
     const W2wTaskSplit *split;
-    const float *x;
-    float *out;
+    const w2w_element *x;
+    w2w_element *out;
 } ActivationJob;
 
 #define DEFINE_APPLY(name, expression)                                                             \
@@ -25,12 +25,12 @@ typedef struct {
         gint64 i = w2w_task_begin(job->split, task);                                               \
                                                                                                    \
         for (; i + W2W_VECTOR_WIDTH <= end; i += W2W_VECTOR_WIDTH) {                               \
-            const w2w_v x = w2w_v_load(job->x + i);                                                \
-            w2w_v_store(job->out + i, expression);                                                 \
+            const w2w_v x = w2w_e_load(job->x + i);                                                \
+            w2w_e_store(job->out + i, expression);                                                 \
         }                                                                                          \
         if (i < end) {                                                                             \
-            const w2w_v x = w2w_v_load_first(job->x + i, (gsize)(end - i));                        \
-            w2w_v_store_first(job->out + i, expression, (gsize)(end - i));                         \
+            const w2w_v x = w2w_e_load_first(job->x + i, (gsize)(end - i));                        \
+            w2w_e_store_first(job->out + i, expression, (gsize)(end - i));                         \
         }                                                                                          \
     }
 

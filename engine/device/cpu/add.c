@@ -2,6 +2,7 @@
 /* out = first + second; the second may be one row per image, or one image for all of them. */
 #include "engine/device/cpu/cpu.h"
 #include "engine/device/cpu/task_split.h"
+#include "engine/device/cpu/vector.h"
 
 typedef struct {
     W2wKernel parent;
@@ -13,15 +14,15 @@ typedef struct {
 
 typedef struct {
     const AddKernel *kernel;
-    const float *first, *second;
-    float *out;
+    const w2w_element *first, *second;
+    w2w_element *out;
 } AddJob;
 
-static inline void add_row(const float *restrict a, const float *restrict b, float *restrict out,
-                           gint64 n)
+static inline void add_row(const w2w_element *restrict a, const w2w_element *restrict b,
+                           w2w_element *restrict out, gint64 n)
 {
     for (gint64 i = 0; i < n; i++)
-        out[i] = a[i] + b[i];
+        out[i] = w2w_e_from(w2w_e_get(a[i]) + w2w_e_get(b[i]));
 }
 
 static void add_elements(gconstpointer data, guint task, guint thread)

@@ -43,8 +43,8 @@ typedef struct {
 
 typedef struct {
     const AttentionKernel *kernel;
-    const float *query, *key, *value;
-    float *out;
+    const w2w_element *query, *key, *value;
+    w2w_element *out;
     char *scratch;
 } AttentionJob;
 
@@ -78,17 +78,17 @@ static gint64 tile_vectors(gint64 at, gint64 n_vectors)
 }
 
 /* panel[k][i] = key i's element k; zeros beyond the last key. */
-static void pack_key_panel(const float *key, gint64 stride, gint64 n_keys, gint64 width,
+static void pack_key_panel(const w2w_element *key, gint64 stride, gint64 n_keys, gint64 width,
                            float *panel)
 {
     for (gint64 i = 0; i < n_keys; i++, key += stride)
         for (gint64 k = 0; k < width; k++)
-            panel[k * PANEL + i] = key[k];
+            panel[k * PANEL + i] = w2w_e_get(key[k]);
     for (gint64 k = 0; n_keys < PANEL && k < width; k++)
         memset(panel + k * PANEL + n_keys, 0, (gsize)(PANEL - n_keys) * sizeof(float));
 }
 
-static void pack_value(const AttentionKernel *kernel, const float *value, gint64 index,
+static void pack_value(const AttentionKernel *kernel, const w2w_element *value, gint64 index,
                        float *packed)
 {
     gint64 vectors;
@@ -100,7 +100,8 @@ static void pack_value(const AttentionKernel *kernel, const float *value, gint64
         vectors = tile_vectors(at, kernel->head_vectors);
         n = MIN(vectors * WIDTH, kernel->head_width - at * WIDTH);
         tile += index * vectors * WIDTH;
-        memcpy(tile, value + at * WIDTH, (gsize)n * sizeof(float));
+        for (gint64 i = 0; i < n; i++)
+            tile[i] = w2w_e_get(value[at * WIDTH + i]);
         if (n < vectors * WIDTH)
             memset(tile + n, 0, (gsize)(vectors * WIDTH - n) * sizeof(float));
     }
@@ -217,20 +218,22 @@ static Block thread_block(const AttentionJob *job, guint thread)
     return block;
 }
 
-static inline void scale_row(const float *restrict x, float scale, float *restrict out, gint64 n)
+static inline void scale_row(const w2w_element *restrict x, float scale, float *restrict out,
+                             gint64 n)
 {
     for (gint64 i = 0; i < n; i++)
-        out[i] = x[i] * scale;
+        out[i] = w2w_e_get(x[i]) * scale;
 }
 
-static inline void divide_row(const float *restrict x, float divisor, float *restrict out, gint64 n)
+static inline void divide_row(const float *restrict x, float divisor, w2w_element *restrict out,
+                              gint64 n)
 {
     for (gint64 i = 0; i < n; i++)
-        out[i] = x[i] / divisor;
+        out[i] = w2w_e_from(x[i] / divisor);
 }
 
 /* Copies and scales the queries; rows of zeros up to a whole number of tiles. */
-static void begin_block(const AttentionKernel *kernel, Block block, const float *query,
+static void begin_block(const AttentionKernel *kernel, Block block, const w2w_element *query,
                         gint64 n_rows, gint64 n_padded)
 {
     const gint64 width = kernel->head_width;
@@ -329,7 +332,7 @@ static void add_values(const AttentionKernel *kernel, Block block, const float *
     }
 }
 
-static void end_block(const AttentionKernel *kernel, Block block, float *out, gint64 n_rows)
+static void end_block(const AttentionKernel *kernel, Block block, w2w_element *out, gint64 n_rows)
 {
     for (gint64 i = 0; i < n_rows; i++)
         divide_row(block.sum + i * kernel->head_vectors * WIDTH, block.weight[i],

@@ -4,6 +4,7 @@
 
 #include "engine/device/cpu/cpu.h"
 #include "engine/device/cpu/task_split.h"
+#include "engine/device/cpu/vector.h"
 
 typedef struct {
     W2wKernel parent;
@@ -13,8 +14,8 @@ typedef struct {
 
 typedef struct {
     const ConcatKernel *kernel;
-    const float *first, *second;
-    float *out;
+    const w2w_element *first, *second;
+    w2w_element *out;
 } ConcatJob;
 
 static void concat_rows(gconstpointer data, guint task, guint thread)
@@ -24,10 +25,10 @@ static void concat_rows(gconstpointer data, guint task, guint thread)
     const gint64 end = w2w_task_end(&job->kernel->split, task);
 
     for (gint64 row = w2w_task_begin(&job->kernel->split, task); row < end; row++) {
-        float *out = job->out + row * (n_first + n_second);
+        w2w_element *out = job->out + row * (n_first + n_second);
 
-        memcpy(out, job->first + row * n_first, (gsize)n_first * sizeof(float));
-        memcpy(out + n_first, job->second + row * n_second, (gsize)n_second * sizeof(float));
+        memcpy(out, job->first + row * n_first, (gsize)n_first * sizeof(w2w_element));
+        memcpy(out + n_first, job->second + row * n_second, (gsize)n_second * sizeof(w2w_element));
     }
 }
 

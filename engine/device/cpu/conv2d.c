@@ -18,17 +18,18 @@ typedef struct {
     gint kernel_h, kernel_w, stride, pad_top, pad_left;
     gint seen_h, seen_w; /* the input as the kernel's window sees it: enlarged or not */
     gboolean subpixel;
-    float *zeros; /* (kernel_w · in.c) */
+    w2w_element *zeros; /* (kernel_w · in.c) */
 } Conv2dKernel;
 
 /* The window of one output pixel, in the input as it is seen: its corner and its output row. */
 typedef struct {
-    const float *picture;
+    const w2w_element *picture;
     gint top, left;
 } Window;
 
 /* Source of one tap; zeros outside of the picture. */
-static const float *find_tap(const Conv2dKernel *kernel, const Window *window, gint ky, gint kx)
+static const w2w_element *find_tap(const Conv2dKernel *kernel, const Window *window, gint ky,
+                                   gint kx)
 {
     const W2wShape in = kernel->in;
     gint64 y = window->top + ky, x = window->left + kx;
@@ -42,7 +43,7 @@ static const float *find_tap(const Conv2dKernel *kernel, const Window *window, g
     return window->picture + (y * in.w + x) * in.c;
 }
 
-static void find_rows(const W2wKernel *base, const float *x, gint phase, gint64 first, gint n,
+static void find_rows(const W2wKernel *base, const w2w_element *x, gint phase, gint64 first, gint n,
                       W2wGemmTile *tile)
 {
     const Conv2dKernel *kernel = (const Conv2dKernel *)base;
@@ -79,7 +80,8 @@ static void find_rows(const W2wKernel *base, const float *x, gint phase, gint64 
         tile->n_channels = kernel->kernel_w * in.c;
         for (gint i = 0; i < n; i++) {
             const Window *window = &windows[i];
-            const float *row = window->picture + ((gint64)window->top * in.w + window->left) * in.c;
+            const w2w_element *row =
+                window->picture + ((gint64)window->top * in.w + window->left) * in.c;
 
             for (gint ky = 0; ky < kernel->kernel_h; ky++, row += (gint64)in.w * in.c) {
                 const gint y = window->top + ky;
@@ -88,7 +90,7 @@ static void find_rows(const W2wKernel *base, const float *x, gint phase, gint64 
             }
         }
     } else {
-        const float **row = tile->rows;
+        const w2w_element **row = tile->rows;
 
         tile->n_taps = kernel->kernel_h * kernel->kernel_w;
         tile->n_channels = in.c;
@@ -136,8 +138,8 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_conv2d)(W2wDevice *device, const W2wOp *op, GE
         kernel->seen_w = kernel->out_w = in.w;
         kernel->kernel_h = kernel->kernel_w = 2;
     }
-    kernel->zeros =
-        w2w_aligned_alloc0((gsize)kernel->kernel_w * in.c, sizeof(float), "a convolution", error);
+    kernel->zeros = w2w_aligned_alloc0((gsize)kernel->kernel_w * in.c, sizeof(w2w_element),
+                                       "a convolution", error);
     if (kernel->zeros == NULL ||
         !W2W_CPU_SYMBOL(gemm_init)(&kernel->parent, device, op,
                                    kernel->subpixel ? W2W_GEMM_SUBPIXEL : W2W_GEMM_PLAIN, error)) {

@@ -40,9 +40,9 @@ static void cpu_destroy(W2wDevice *device)
     g_free(cpu);
 }
 
-#define INSTRUCTION_SET(set_name, suffix)                                                          \
+#define INSTRUCTION_SET(set_name, type, suffix)                                                    \
     {                                                                                              \
-        .name = set_name,                                                                          \
+        .name = set_name, .compute_type = type,                                                    \
         .klass = {                                                                                 \
             .name = "cpu",                                                                         \
             .alloc = cpu_alloc,                                                                    \
@@ -68,12 +68,16 @@ static void cpu_destroy(W2wDevice *device)
         },                                                                                         \
     }
 
-/* Best first; the last one runs everywhere. */
+/* Of each compute type best first; the last one runs everywhere. */
 static const W2wCpuInstructionSet instruction_sets[] = {
 #if defined(__x86_64__)
-    INSTRUCTION_SET("AVX2", avx2),
+    INSTRUCTION_SET("AVX2", W2W_COMPUTE_F32, avx2),
 #endif
-    INSTRUCTION_SET("baseline", baseline),
+    INSTRUCTION_SET("baseline", W2W_COMPUTE_F32, baseline),
+#if defined(__x86_64__)
+    INSTRUCTION_SET("AVX2", W2W_COMPUTE_BF16, avx2_bf16),
+#endif
+    INSTRUCTION_SET("baseline", W2W_COMPUTE_BF16, baseline_bf16),
 };
 
 #if defined(__x86_64__)
@@ -96,7 +100,8 @@ static gboolean processor_has(const W2wCpuInstructionSet *set)
     return TRUE;
 }
 
-static const W2wCpuInstructionSet *choose_instruction_set(GError **error)
+static const W2wCpuInstructionSet *choose_instruction_set(W2wComputeType compute_type,
+                                                          GError **error)
 {
     const char *wanted = g_getenv("W2W_CPU_INSTRUCTION_SET");
     g_autoptr(GString) names = g_string_new(NULL);
@@ -106,7 +111,9 @@ static const W2wCpuInstructionSet *choose_instruction_set(GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(instruction_sets); i++) {
         const W2wCpuInstructionSet *set = &instruction_sets[i];
 
-        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", set->name);
+        if (set->compute_type != compute_type)
+            continue;
+        g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", set->name);
         if (wanted != NULL && g_ascii_strcasecmp(wanted, set->name) != 0)
             continue;
         if (processor_has(set))
@@ -125,22 +132,25 @@ static const W2wCpuInstructionSet *choose_instruction_set(GError **error)
 
 W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error)
 {
+    /* auto: no kernel here is built on bfloat16 instructions, and without them f32 is faster. */
+    const W2wComputeType type =
+        options->compute_type == W2W_COMPUTE_AUTO ? W2W_COMPUTE_F32 : options->compute_type;
     const W2wCpuInstructionSet *set;
     W2wCpuDevice *device;
 
-    if (options->compute_type != W2W_COMPUTE_AUTO && options->compute_type != W2W_COMPUTE_F32) {
+    if (type != W2W_COMPUTE_F32 && type != W2W_COMPUTE_BF16) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "The device \"cpu\" does not compute in %s; it computes in f32.",
-                    w2w_compute_type_names[options->compute_type]);
+                    "The device \"cpu\" does not compute in %s; it computes in f32 or bf16.",
+                    w2w_compute_type_names[type]);
         return NULL;
     }
-    set = choose_instruction_set(error);
+    set = choose_instruction_set(type, error);
     if (set == NULL)
         return NULL;
     device = g_new0(W2wCpuDevice, 1);
     device->parent.klass = &set->klass;
-    device->parent.compute_type = W2W_COMPUTE_F32;
-    device->parent.element_type = W2W_DTYPE_F32;
+    device->parent.compute_type = type;
+    device->parent.element_type = type == W2W_COMPUTE_BF16 ? W2W_DTYPE_BF16 : W2W_DTYPE_F32;
     device->instruction_set = set;
     device->pool = w2w_thread_pool_new(options->n_threads);
     device->packed_weights = w2w_packed_weight_table_new();
@@ -152,6 +162,9 @@ char *w2w_cpu_device_describe(const W2wDevice *device)
     const W2wCpuDevice *cpu = (const W2wCpuDevice *)device;
     const guint n_threads = w2w_thread_pool_get_n_threads(cpu->pool);
 
-    return g_strdup_printf("cpu: %u thread%s, %s", n_threads, n_threads == 1 ? "" : "s",
-                           cpu->instruction_set->name);
+    return g_strdup_printf("cpu: %u thread%s, %s, %s", n_threads, n_threads == 1 ? "" : "s",
+                           cpu->instruction_set->name,
+                           device->compute_type == W2W_COMPUTE_BF16
+                               ? "bf16 (widened to f32 for every calculation)"
+                               : "f32");
 }

@@ -2,9 +2,9 @@
 /*
  * The cpu device from the inside.
  *
- * Every op file of this folder is compiled once per instruction set (meson.build), from
- * ordinary C with GCC's vector extensions (vector.h), and exports exactly one symbol:
- * W2W_CPU_SYMBOL(prepare_<stem>). The device picks one set of them when it is made, by what
+ * Every op file of this folder is compiled once per instruction set and compute type
+ * (meson.build), from ordinary C with GCC's vector extensions (vector.h), and exports exactly one
+ * symbol: W2W_CPU_SYMBOL(prepare_<stem>). The device picks one set of them when it is made, by what
  * the processor can do, so a shipped build needs no -march=native.
  */
 #pragma once
@@ -14,9 +14,10 @@
 
 G_BEGIN_DECLS
 
-/* One class per instruction set: they differ in their prepare functions. */
+/* One class per instruction set and compute type: they differ in their prepare functions. */
 typedef struct {
     const char *name; /* "AVX2" */
+    W2wComputeType compute_type;
     W2wDeviceClass klass;
 } W2wCpuInstructionSet;
 
@@ -27,6 +28,7 @@ typedef struct {
     GHashTable *packed_weights; /* see packed_weight.h */
 } W2wCpuDevice;
 
+/* f32 or bf16; auto is bf16 where the processor has arithmetic for it. */
 W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error);
 char *w2w_cpu_device_describe(const W2wDevice *device);
 
@@ -59,5 +61,7 @@ static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
 
 W2W_CPU_DECLARE(baseline)
 W2W_CPU_DECLARE(avx2)
+W2W_CPU_DECLARE(baseline_bf16)
+W2W_CPU_DECLARE(avx2_bf16)
 
 G_END_DECLS

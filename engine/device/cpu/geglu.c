@@ -12,8 +12,8 @@ typedef struct {
 
 typedef struct {
     const GegluKernel *kernel;
-    const float *x;
-    float *out;
+    const w2w_element *x;
+    w2w_element *out;
 } GegluJob;
 
 static void geglu_rows(gconstpointer data, guint task, guint thread)
@@ -22,18 +22,18 @@ static void geglu_rows(gconstpointer data, guint task, guint thread)
     const gint64 n = job->kernel->n_channels, end = w2w_task_end(&job->kernel->split, task);
 
     for (gint64 row = w2w_task_begin(&job->kernel->split, task); row < end; row++) {
-        const float *value = job->x + row * 2 * n, *gate = value + n;
-        float *out = job->out + row * n;
+        const w2w_element *value = job->x + row * 2 * n, *gate = value + n;
+        w2w_element *out = job->out + row * n;
         gint64 i = 0;
 
         for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH)
-            w2w_v_store(out + i, w2w_v_load(value + i) * w2w_v_gelu(w2w_v_load(gate + i)));
+            w2w_e_store(out + i, w2w_e_load(value + i) * w2w_v_gelu(w2w_e_load(gate + i)));
         if (i < n) {
             const gsize rest = (gsize)(n - i);
 
-            w2w_v_store_first(out + i,
-                              w2w_v_load_first(value + i, rest) *
-                                  w2w_v_gelu(w2w_v_load_first(gate + i, rest)),
+            w2w_e_store_first(out + i,
+                              w2w_e_load_first(value + i, rest) *
+                                  w2w_v_gelu(w2w_e_load_first(gate + i, rest)),
                               rest);
         }
     }

@@ -90,7 +90,16 @@ static float phase_weight(const Layout *layout, const float *taps, gint phase, g
     return (float)sum;
 }
 
-/* (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], float16 or float32. */
+static guint16 to_half(float value)
+{
+#if defined(W2W_CPU_BF16)
+    return w2w_f32_to_bf16(value);
+#else
+    return w2w_f32_to_f16(value);
+#endif
+}
+
+/* (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], 16 bits or float32. */
 static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
 {
     const Layout *layout = pack_data;
@@ -120,7 +129,7 @@ static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack
                         phase * phase_size + panel + ((gsize)tap * layout->n_in + k) * COLUMNS;
 
                     if (layout->half)
-                        ((guint16 *)packed)[at] = w2w_f32_to_f16(value);
+                        ((guint16 *)packed)[at] = to_half(value);
                     else
                         ((float *)packed)[at] = value;
                 }
@@ -143,10 +152,13 @@ static void pack_bias(const W2wArray *source, void *packed, gconstpointer pack_d
 
 /* --- the register tile --- */
 
-/* One step in depth of packed weights: float32, or float16 converted exactly. */
+/* One step in depth of packed weights: float32, or 16 bits converted exactly. */
 W2W_INLINE w2w_v load_weights(const void *panel, gsize at, gboolean half)
 {
-#if defined(__F16C__)
+#if defined(W2W_CPU_BF16)
+    if (half)
+        return w2w_e_load((const w2w_element *)panel + at);
+#elif defined(__F16C__)
     if (half)
         return (w2w_v)_mm256_cvtph_ps(
             _mm_loadu_si128((const __m128i *)((const guint16 *)panel + at)));
@@ -258,15 +270,15 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
         kernel->bias != NULL
             ? (const float *)w2w_packed_weight_get_data(kernel->bias) + panel * COLUMNS
             : NULL;
-    const float *residual = run->operands->in[W2W_SLOT_RESIDUAL];
-    const float *image_bias = run->operands->in[W2W_SLOT_IMAGE_BIAS];
-    const float *lora_b = run->operands->in[W2W_SLOT_LORA_B];
+    const w2w_element *residual = run->operands->in[W2W_SLOT_RESIDUAL];
+    const w2w_element *image_bias = run->operands->in[W2W_SLOT_IMAGE_BIAS];
+    const w2w_element *lora_b = run->operands->in[W2W_SLOT_LORA_B];
     const gboolean geglu = kernel->activation == W2W_ACTIVATION_GEGLU;
     const gint first_column = panel * (geglu ? WIDTH : COLUMNS);
 
     for (gint i = 0; i < n_rows; i++) {
         const gint64 row = out_rows[i];
-        float *out = (float *)run->operands->out + row * n;
+        w2w_element *out = (w2w_element *)run->operands->out + row * n;
         const float *sum = sums + i * COLUMNS;
 
         if (geglu) {
@@ -278,9 +290,9 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
             }
             value *= w2w_v_gelu(gate);
             if (first_column + WIDTH <= n)
-                w2w_v_store(out + first_column, value);
+                w2w_e_store(out + first_column, value);
             else
-                w2w_v_store_first(out + first_column, value, n - first_column);
+                w2w_e_store_first(out + first_column, value, n - first_column);
             continue;
         }
         for (gint j = 0; j < 2; j++) {
@@ -290,7 +302,7 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
 
             if (n_valid <= 0)
                 break;
-#define LOAD(from) (n_valid == WIDTH ? w2w_v_load(from) : w2w_v_load_first((from), n_valid))
+#define LOAD(from) (n_valid == WIDTH ? w2w_e_load(from) : w2w_e_load_first((from), n_valid))
             if (bias != NULL)
                 value += w2w_v_load(bias + j * WIDTH);
             for (gint r = 0; r < kernel->lora_rank; r++) {
@@ -300,7 +312,7 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
                     b = LOAD(lora_b + column);
                 else
                     for (gint c = 0; c < n_valid; c++)
-                        b[c] = lora_b[(gsize)(column + c) * kernel->lora_rank + r];
+                        b[c] = w2w_e_get(lora_b[(gsize)(column + c) * kernel->lora_rank + r]);
                 value += lora[r * ROWS + i] * b;
             }
             if (image_bias != NULL)
@@ -310,18 +322,18 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
 #undef LOAD
             value = activate(value, kernel->activation);
             if (n_valid == WIDTH)
-                w2w_v_store(out + column, value);
+                w2w_e_store(out + column, value);
             else
-                w2w_v_store_first(out + column, value, n_valid);
+                w2w_e_store_first(out + column, value, n_valid);
         }
     }
 }
 
 /* scale · (A x) for the tile's rows; A (rank, channels). */
-static void project_lora(const Run *run, const float *const *rows, gint n_rows, float *lora)
+static void project_lora(const Run *run, const w2w_element *const *rows, gint n_rows, float *lora)
 {
     const W2wGemmKernel *kernel = run->kernel;
-    const float *a = run->operands->in[W2W_SLOT_LORA_A];
+    const w2w_element *a = run->operands->in[W2W_SLOT_LORA_A];
     const gint n = kernel->n_channels;
 
     for (gint r = 0; r < kernel->lora_rank; r++, a += n) {
@@ -330,9 +342,9 @@ static void project_lora(const Run *run, const float *const *rows, gint n_rows, 
             gint k = 0;
 
             for (; k + WIDTH <= n; k += WIDTH)
-                sum += w2w_v_load(rows[i] + k) * w2w_v_load(a + k);
+                sum += w2w_e_load(rows[i] + k) * w2w_e_load(a + k);
             if (k < n)
-                sum += w2w_v_load_first(rows[i] + k, n - k) * w2w_v_load_first(a + k, n - k);
+                sum += w2w_e_load_first(rows[i] + k, n - k) * w2w_e_load_first(a + k, n - k);
             lora[r * ROWS + i] = kernel->lora_scale * w2w_v_sum(sum);
         }
     }
@@ -347,6 +359,38 @@ static gsize panel_size(const W2wGemmKernel *kernel)
 {
     return (gsize)kernel->depth * COLUMNS * (kernel->half ? sizeof(guint16) : sizeof(float));
 }
+
+/* Where the tile's rows lie as floats: (taps · channels) each, or as the tile says. */
+typedef struct {
+    gint n_taps, n_channels;
+    const float *const *rows; /* [tap][ROWS] */
+} Source;
+
+#if defined(W2W_CPU_BF16)
+static gsize thread_floats(const W2wGemmKernel *kernel)
+{
+    return (gsize)(kernel->depth + WIDTH - 1) / WIDTH * WIDTH * ROWS;
+}
+
+/* Widens all taps of a row into one; `rows` (ROWS) gets their addresses in `wide`. */
+static Source widen_rows(const W2wGemmKernel *kernel, const W2wGemmTile *tile, gint n_rows,
+                         float *wide, const float **rows)
+{
+    for (gint i = 0; i < n_rows; i++) {
+        rows[i] = wide;
+        for (gint tap = 0; tap < tile->n_taps; tap++) {
+            const w2w_element *from = tile->rows[tap * ROWS + i];
+            gint k = 0;
+
+            for (; k + WIDTH <= tile->n_channels; k += WIDTH, wide += WIDTH)
+                w2w_v_store(wide, w2w_e_load(from + k));
+            for (; k < tile->n_channels; k++)
+                *wide++ = w2w_e_get(from[k]);
+        }
+    }
+    return (Source){1, kernel->depth, rows};
+}
+#endif
 
 static void run_task(gconstpointer data, guint task, guint thread)
 {
@@ -365,14 +409,24 @@ static void run_task(gconstpointer data, guint task, guint thread)
     W2wGemmTile tile;
     float sums[ROWS * COLUMNS];
     float lora[MAX_LORA_RANK * ROWS];
+#if defined(W2W_CPU_BF16)
+    float *wide = (float *)run->operands->scratch + thread * thread_floats(kernel);
+    const float *wide_rows[ROWS];
+#endif
 
     for (gint64 row = first_row; row < end_row; row += ROWS) {
         const gint n_rows = (gint)MIN(ROWS, end_row - row);
+        Source source;
 
         kernel->rows_func(&kernel->parent, run->operands->in[W2W_SLOT_X], phase, row, n_rows,
                           &tile);
         if (kernel->lora_rank > 0)
             project_lora(run, tile.rows, n_rows, lora);
+#if defined(W2W_CPU_BF16)
+        source = widen_rows(kernel, &tile, n_rows, wide, wide_rows);
+#else
+        source = (Source){tile.n_taps, tile.n_channels, tile.rows};
+#endif
         for (gint panel = first_panel; panel < last_panel; panel++) {
             /* A last panel with few columns needs only half of the work. */
             const gint n_vectors = kernel->activation != W2W_ACTIVATION_GEGLU &&
@@ -381,7 +435,7 @@ static void run_task(gconstpointer data, guint task, guint thread)
                                        : 2;
 
             accumulate_funcs[n_rows - 1][kernel->half][n_vectors - 1](
-                tile.rows, tile.n_taps, tile.n_channels, panels + panel * panel_bytes, sums);
+                source.rows, source.n_taps, source.n_channels, panels + panel * panel_bytes, sums);
             finish_tile(run, tile.out, n_rows, panel, sums, lora);
         }
     }
@@ -447,7 +501,9 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
     gsize n_packed;
 
     layout.n_taps = form == W2W_GEMM_SUBPIXEL ? 4 : layout.n_source_taps;
-#if defined(__F16C__)
+#if defined(W2W_CPU_BF16)
+    layout.half = TRUE;
+#elif defined(__F16C__)
     /* Sums of float16 weights are float32. */
     layout.half = weight->dtype == W2W_DTYPE_F16 && form == W2W_GEMM_PLAIN;
 #endif
@@ -487,6 +543,10 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
         return FALSE;
     }
     cut_into_tasks(kernel, w2w_thread_pool_get_n_threads(cpu->pool));
+#if defined(W2W_CPU_BF16)
+    kernel->parent.scratch_size =
+        w2w_thread_pool_get_n_threads(cpu->pool) * thread_floats(kernel) * sizeof(float);
+#endif
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;
     g_snprintf(name, sizeof name, "panels%d%s%s%s", COLUMNS, layout.half ? "/half" : "",

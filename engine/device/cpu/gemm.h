@@ -11,6 +11,9 @@
  * tile of 6 rows × 1 panel is summed in registers over the whole depth in the order of memory, so
  * results do not depend on threads. float16 weights stay float16 where the processor converts them
  * for free: the same numbers in half of the bytes, and small models are bound by their weights.
+ *
+ * With bfloat16 between ops, weights are bfloat16 too. A tile's rows are then brought together
+ * first, tap after tap and widened to float, and serve all panels of the task.
  */
 #pragma once
 
@@ -25,13 +28,13 @@ G_BEGIN_DECLS
 #define W2W_GEMM_COLUMNS  (2 * W2W_VECTOR_WIDTH)
 
 /*
- * Where one tile finds its data: per tap, row pointers of n_channels floats each
+ * Where one tile finds its data: per tap, row pointers of n_channels elements each
  * (rows[tap * W2W_GEMM_ROWS + i]), and the output rows that it makes. Taps whose channels follow
  * each other in memory may be given as one tap: weights are in the same order.
  */
 typedef struct {
     gint n_taps, n_channels; /* their product is the kernel's depth */
-    const float *rows[W2W_GEMM_MAX_TAPS * W2W_GEMM_ROWS];
+    const w2w_element *rows[W2W_GEMM_MAX_TAPS * W2W_GEMM_ROWS];
     gint64 out[W2W_GEMM_ROWS];
 } W2wGemmTile;
 
@@ -39,15 +42,15 @@ typedef struct {
  * Fills `tile` for rows first … first + n − 1 (n ≤ W2W_GEMM_ROWS) of one phase. Entries i ≥ n are
  * not looked at.
  */
-typedef void (*W2wGemmRowsFunc)(const W2wKernel *kernel, const float *x, gint phase, gint64 first,
-                                gint n, W2wGemmTile *tile);
+typedef void (*W2wGemmRowsFunc)(const W2wKernel *kernel, const w2w_element *x, gint phase,
+                                gint64 first, gint n, W2wGemmTile *tile);
 
 /* A kernel of its own; ops embed it at their start. */
 typedef struct {
     W2wKernel parent;
     W2wGemmRowsFunc rows_func;
     W2wPackedWeight *weight, *bias; /* bias: padded to whole panels; NULL: none */
-    gboolean half;                  /* panels hold float16 */
+    gboolean half;                  /* panels hold float16, or bfloat16 with W2W_CPU_BF16 */
     gint64 n_rows;                  /* of each phase */
     gint64 rows_per_image;          /* of the output */
     gint n_phases;                  /* 1; or 4 products with weights of their own (conv2d.c) */

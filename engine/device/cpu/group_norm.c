@@ -45,8 +45,8 @@ typedef struct {
 
 typedef struct {
     const GroupNormKernel *kernel;
-    const float *x;
-    float *out;
+    const w2w_element *x;
+    w2w_element *out;
     char *scratch;
 } GroupNormJob;
 
@@ -80,8 +80,8 @@ static Coefficients image_coefficients(const GroupNormJob *job, gint64 image)
 }
 
 /* Sums of d = x − shift and d² over the rows of a block, of n_vectors · width channels. */
-W2W_INLINE void block_moments(const float *x, gint64 stride, gint64 n_rows, const float *shift,
-                              float *sum, float *squares, const int n_vectors)
+W2W_INLINE void block_moments(const w2w_element *x, gint64 stride, gint64 n_rows,
+                              const float *shift, float *sum, float *squares, const int n_vectors)
 {
     w2w_v about[4], s[4] = {{0}}, q[4] = {{0}};
 
@@ -89,7 +89,7 @@ W2W_INLINE void block_moments(const float *x, gint64 stride, gint64 n_rows, cons
         about[j] = w2w_v_load(shift + j * W2W_VECTOR_WIDTH);
     for (gint64 row = 0; row < n_rows; row++, x += stride)
         for (int j = 0; j < n_vectors; j++) {
-            const w2w_v d = w2w_v_load(x + j * W2W_VECTOR_WIDTH) - about[j];
+            const w2w_v d = w2w_e_load(x + j * W2W_VECTOR_WIDTH) - about[j];
 
             s[j] += d;
             q[j] += d * d;
@@ -101,14 +101,14 @@ W2W_INLINE void block_moments(const float *x, gint64 stride, gint64 n_rows, cons
 }
 
 /* The last channels, fewer than a vector. */
-static void block_moments_rest(const float *x, gint64 stride, gint64 n_rows, const float *shift,
-                               float *sum, float *squares, gint64 n_channels)
+static void block_moments_rest(const w2w_element *x, gint64 stride, gint64 n_rows,
+                               const float *shift, float *sum, float *squares, gint64 n_channels)
 {
     memset(sum, 0, (gsize)n_channels * sizeof(float));
     memset(squares, 0, (gsize)n_channels * sizeof(float));
     for (gint64 row = 0; row < n_rows; row++, x += stride)
         for (gint64 i = 0; i < n_channels; i++) {
-            const float d = x[i] - shift[i];
+            const float d = w2w_e_get(x[i]) - shift[i];
 
             sum[i] += d;
             squares[i] += d * d;
@@ -133,14 +133,15 @@ static void add_block(Moments moments, gint64 at, gint64 n_channels, gint64 n_ro
     }
 }
 
-static inline void add_scaled(const float *restrict x, float scale, float *restrict to, gint64 n)
+static inline void add_scaled(const w2w_element *restrict x, float scale, float *restrict to,
+                              gint64 n)
 {
     for (gint64 i = 0; i < n; i++)
-        to[i] += x[i] * scale;
+        to[i] += w2w_e_get(x[i]) * scale;
 }
 
 /* Sums over some rows of some channels, from nothing. */
-static void sum_moments(const float *x, gint64 stride, gint64 n_rows, gint64 n_channels,
+static void sum_moments(const w2w_element *x, gint64 stride, gint64 n_rows, gint64 n_channels,
                         Moments moments)
 {
     const gint64 n_first = MIN(n_rows, FIRST_SHIFT_ROWS);
@@ -153,7 +154,7 @@ static void sum_moments(const float *x, gint64 stride, gint64 n_rows, gint64 n_c
 
     for (gint64 begin = 0; begin < n_rows; begin += BLOCK_ROWS) {
         const gint64 n = MIN(BLOCK_ROWS, n_rows - begin);
-        const float *block = x + begin * stride;
+        const w2w_element *block = x + begin * stride;
         float sum[4 * W2W_VECTOR_WIDTH], squares[4 * W2W_VECTOR_WIDTH];
         gint64 i = 0;
 
@@ -206,7 +207,7 @@ W2W_INLINE w2w_v apply(w2w_v x, w2w_v mean, w2w_v scale, w2w_v offset, const gbo
  * Channels [begin, end) of some rows, a few rows at a time down each column of vectors: its
  * coefficients stay in registers, and the rows in the cache.
  */
-W2W_INLINE void normalise_with(const float *x, float *out, gint64 stride, gint64 n_rows,
+W2W_INLINE void normalise_with(const w2w_element *x, w2w_element *out, gint64 stride, gint64 n_rows,
                                gint64 begin, gint64 end, Coefficients c, const gboolean silu)
 {
     for (gint64 first = 0; first < n_rows; first += COLUMN_ROWS) {
@@ -218,7 +219,7 @@ W2W_INLINE void normalise_with(const float *x, float *out, gint64 stride, gint64
                         offset = w2w_v_load(c.offset + i);
 
             for (gint64 at = from + i; at < to; at += stride)
-                w2w_v_store(out + at, apply(w2w_v_load(x + at), mean, scale, offset, silu));
+                w2w_e_store(out + at, apply(w2w_e_load(x + at), mean, scale, offset, silu));
         }
         if (i < end) {
             const gsize n = (gsize)(end - i);
@@ -227,8 +228,8 @@ W2W_INLINE void normalise_with(const float *x, float *out, gint64 stride, gint64
                         offset = w2w_v_load_first(c.offset + i, n);
 
             for (gint64 at = from + i; at < to; at += stride)
-                w2w_v_store_first(out + at,
-                                  apply(w2w_v_load_first(x + at, n), mean, scale, offset, silu), n);
+                w2w_e_store_first(out + at,
+                                  apply(w2w_e_load_first(x + at, n), mean, scale, offset, silu), n);
         }
     }
 }
@@ -237,8 +238,8 @@ static void normalise(const GroupNormJob *job, gint64 first_row, gint64 n_rows, 
                       gint64 end, Coefficients coefficients)
 {
     const gint64 stride = job->kernel->n_channels;
-    const float *x = job->x + first_row * stride;
-    float *out = job->out + first_row * stride;
+    const w2w_element *x = job->x + first_row * stride;
+    w2w_element *out = job->out + first_row * stride;
 
     if (job->kernel->silu)
         normalise_with(x, out, stride, n_rows, begin, end, coefficients, TRUE);
@@ -384,7 +385,7 @@ static void plan(GroupNormKernel *kernel)
     kernel->n_slabs = (c + kernel->slab_channels - 1) / kernel->slab_channels;
     kernel->by_rows =
         n_elements > SLAB_MIN_ELEMENTS &&
-        (kernel->n_rows * kernel->slab_channels * (gint64)sizeof(float) > SLAB_MAX_BYTES ||
+        (kernel->n_rows * kernel->slab_channels * (gint64)sizeof(w2w_element) > SLAB_MAX_BYTES ||
          (kernel->n_slabs == 1 && kernel->n_rows > BLOCK_ROWS && kernel->n_images == 1));
     n_chunks = CLAMP(n_elements / W2W_TASK_ELEMENTS_EXP, 1, MAX_CHUNKS);
     kernel->rows_per_chunk = round_up((kernel->n_rows + n_chunks - 1) / n_chunks, BLOCK_ROWS);

@@ -23,11 +23,11 @@ typedef struct {
 
 typedef struct {
     const LayerNormKernel *kernel;
-    const float *x;
-    float *out;
+    const w2w_element *x;
+    w2w_element *out;
 } LayerNormJob;
 
-static inline double row_sum(const float *x, gint64 n)
+static inline double row_sum(const w2w_element *x, gint64 n)
 {
     w2w_v sum[4] = {{0}};
     double total;
@@ -35,30 +35,31 @@ static inline double row_sum(const float *x, gint64 n)
 
     for (; i + 4 * W2W_VECTOR_WIDTH <= n; i += 4 * W2W_VECTOR_WIDTH)
         for (int j = 0; j < 4; j++)
-            sum[j] += w2w_v_load(x + i + j * W2W_VECTOR_WIDTH);
+            sum[j] += w2w_e_load(x + i + j * W2W_VECTOR_WIDTH);
     for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH)
-        sum[0] += w2w_v_load(x + i);
+        sum[0] += w2w_e_load(x + i);
     total = w2w_v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     for (; i < n; i++)
-        total += x[i];
+        total += w2w_e_get(x[i]);
     return total;
 }
 
 /* Sums of x − mean and of its square. */
-static inline void row_moments(const float *x, gint64 n, float mean, double *first, double *second)
+static inline void row_moments(const w2w_element *x, gint64 n, float mean, double *first,
+                               double *second)
 {
     w2w_v sum[4] = {{0}}, squares[4] = {{0}};
     gint64 i = 0;
 
     for (; i + 4 * W2W_VECTOR_WIDTH <= n; i += 4 * W2W_VECTOR_WIDTH)
         for (int j = 0; j < 4; j++) {
-            const w2w_v d = w2w_v_load(x + i + j * W2W_VECTOR_WIDTH) - mean;
+            const w2w_v d = w2w_e_load(x + i + j * W2W_VECTOR_WIDTH) - mean;
 
             sum[j] += d;
             squares[j] += d * d;
         }
     for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH) {
-        const w2w_v d = w2w_v_load(x + i) - mean;
+        const w2w_v d = w2w_e_load(x + i) - mean;
 
         sum[0] += d;
         squares[0] += d * d;
@@ -66,7 +67,7 @@ static inline void row_moments(const float *x, gint64 n, float mean, double *fir
     *first = w2w_v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     *second = w2w_v_sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
     for (; i < n; i++) {
-        const float d = x[i] - mean;
+        const float d = w2w_e_get(x[i]) - mean;
 
         *first += d;
         *second += d * d;
@@ -80,8 +81,8 @@ static void layer_norm_rows(gconstpointer data, guint task, guint thread)
     const gint64 n = kernel->n_channels, end = w2w_task_end(&kernel->split, task);
 
     for (gint64 row = w2w_task_begin(&kernel->split, task); row < end; row++) {
-        const float *x = job->x + row * n;
-        float *out = job->out + row * n;
+        const w2w_element *x = job->x + row * n;
+        w2w_element *out = job->out + row * n;
         const float mean = (float)(row_sum(x, n) / (double)n);
         double first, second, rest;
         float scale, shift;
@@ -92,11 +93,12 @@ static void layer_norm_rows(gconstpointer data, guint task, guint thread)
         scale = (float)(1.0 / sqrt(MAX(second / (double)n - rest * rest, 0.0) + kernel->eps));
         shift = (float)rest;
         for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH)
-            w2w_v_store(out + i, (w2w_v_load(x + i) - mean - shift) * scale *
+            w2w_e_store(out + i, (w2w_e_load(x + i) - mean - shift) * scale *
                                          w2w_v_load(kernel->weight + i) +
                                      w2w_v_load(kernel->bias + i));
         for (; i < n; i++)
-            out[i] = (x[i] - mean - shift) * scale * kernel->weight[i] + kernel->bias[i];
+            out[i] = w2w_e_from((w2w_e_get(x[i]) - mean - shift) * scale * kernel->weight[i] +
+                                kernel->bias[i]);
     }
 }
 

@@ -2,7 +2,7 @@
 /* linear on the cpu: the product of gemm.h with one tap; the LoRA is part of the epilogue. */
 #include "engine/device/cpu/gemm.h"
 
-static void find_rows(const W2wKernel *base, const float *x, gint phase, gint64 first, gint n,
+static void find_rows(const W2wKernel *base, const w2w_element *x, gint phase, gint64 first, gint n,
                       W2wGemmTile *tile)
 {
     const gint n_channels = ((const W2wGemmKernel *)base)->n_channels;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Weights in the layout that a kernel likes, made once and shared by all kernels of a
- * device that want the same layout of the same array (graphs of other sizes or batches).
+ * device (hence of one compute type) that want the same layout of the same array (graphs of other
+ * sizes or batches).
  */
 #pragma once
 

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "engine/device/cpu/cpu.h"
+#include "engine/device/cpu/vector.h"
 #include "engine/memory.h"
 
 typedef struct {
@@ -21,22 +22,22 @@ typedef struct {
 static void run(const W2wKernel *parent, const W2wOperands *operands)
 {
     const TimestepEmbeddingKernel *kernel = (const TimestepEmbeddingKernel *)parent;
-    const float *timestep = operands->in[W2W_SLOT_X];
+    const float *timestep = operands->in[W2W_SLOT_X]; /* float32 always, as ids */
     const gint64 half = kernel->half;
 
     for (gint64 image = 0; image < kernel->n_images; image++) {
-        float *out = (float *)operands->out + image * kernel->n_channels;
-        float *sines = kernel->flip_sin_to_cos ? out + half : out;
-        float *cosines = kernel->flip_sin_to_cos ? out : out + half;
+        w2w_element *out = (w2w_element *)operands->out + image * kernel->n_channels;
+        w2w_element *sines = kernel->flip_sin_to_cos ? out + half : out;
+        w2w_element *cosines = kernel->flip_sin_to_cos ? out : out + half;
 
         for (gint64 i = 0; i < half; i++) {
             const float angle = timestep[image] * kernel->frequency[i];
 
-            sines[i] = (float)sin((double)angle);
-            cosines[i] = (float)cos((double)angle);
+            sines[i] = w2w_e_from((float)sin((double)angle));
+            cosines[i] = w2w_e_from((float)cos((double)angle));
         }
         if (kernel->n_channels > 2 * half) /* odd: the last one stays empty */
-            out[2 * half] = 0.0f;
+            out[2 * half] = 0;
     }
 }
 

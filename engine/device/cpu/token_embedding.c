@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/device/cpu/cpu.h"
+#include "engine/device/cpu/vector.h"
 #include "engine/memory.h"
 
 typedef struct {
@@ -41,22 +42,25 @@ static void read_row(const W2wArray *vocabulary, gint64 id, gint64 n_channels, f
 static void run(const W2wKernel *parent, const W2wOperands *operands)
 {
     const TokenEmbeddingKernel *kernel = (const TokenEmbeddingKernel *)parent;
-    const float *ids = operands->in[W2W_SLOT_X];
+    const float *ids = operands->in[W2W_SLOT_X]; /* float32 always: bfloat16 counts to 256 */
     const gint64 c = kernel->n_channels, largest = kernel->vocabulary->shape[0] - 1;
-    float *out = operands->out;
+    w2w_element *out = operands->out;
+    float *sum = operands->scratch; /* (C) */
 
     for (gint64 row = 0; row < kernel->n_rows; row++, out += c) {
         const float id = ids[row];
         /* Compared as floats first: a NaN or a huge number has no conversion to an integer. */
         const gint64 nearest = !(id > 0.0f) ? 0 : id >= (float)largest ? largest : (gint64)id;
 
-        read_row(kernel->vocabulary, nearest, c, out);
+        read_row(kernel->vocabulary, nearest, c, sum);
         if (kernel->position != NULL) {
             const float *position = kernel->position + row % kernel->n_tokens * c;
 
             for (gint64 i = 0; i < c; i++)
-                out[i] += position[i];
+                sum[i] += position[i];
         }
+        for (gint64 i = 0; i < c; i++)
+            out[i] = w2w_e_from(sum[i]);
     }
 }
 
@@ -80,6 +84,7 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_token_embedding)(W2wDevice *device, const W2wO
     kernel->n_rows = w2w_shape_n_rows(op->out);
     kernel->n_tokens = (gint64)op->out.h * op->out.w;
     kernel->n_channels = op->out.c;
+    kernel->parent.scratch_size = (gsize)op->out.c * sizeof(float);
     if (position != NULL) {
         const gint64 n = kernel->n_tokens * kernel->n_channels;
 

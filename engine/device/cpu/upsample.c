@@ -4,6 +4,7 @@
 
 #include "engine/device/cpu/cpu.h"
 #include "engine/device/cpu/task_split.h"
+#include "engine/device/cpu/vector.h"
 
 typedef struct {
     W2wKernel parent;
@@ -13,8 +14,8 @@ typedef struct {
 
 typedef struct {
     const UpsampleKernel *kernel;
-    const float *x;
-    float *out;
+    const w2w_element *x;
+    w2w_element *out;
 } UpsampleJob;
 
 static void upsample_rows(gconstpointer data, guint task, guint thread)
@@ -26,11 +27,11 @@ static void upsample_rows(gconstpointer data, guint task, guint thread)
 
     for (gint64 row = w2w_task_begin(&job->kernel->split, task); row < end; row++) {
         const gint64 image = row / out.h, y = row % out.h * in.h / out.h;
-        const float *from = job->x + (image * in.h + y) * in.w * c;
-        float *to = job->out + row * out.w * c;
+        const w2w_element *from = job->x + (image * in.h + y) * in.w * c;
+        w2w_element *to = job->out + row * out.w * c;
 
         for (gint64 x = 0; x < out.w; x++, to += c)
-            memcpy(to, from + x * in.w / out.w * c, (gsize)c * sizeof(float));
+            memcpy(to, from + x * in.w / out.w * c, (gsize)c * sizeof(w2w_element));
     }
 }
 

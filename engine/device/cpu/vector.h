@@ -57,6 +57,112 @@ W2W_INLINE void w2w_v_store_first(float *to, w2w_v value, gsize n)
     memcpy(to, &value, n * sizeof(float));
 }
 
+/*
+ * What lies between ops: float, or bfloat16 (the upper half of a float's bits) where this file is
+ * compiled with W2W_CPU_BF16. Kernels calculate with floats either way, and only load and store
+ * elements.
+ */
+#if defined(W2W_CPU_BF16)
+typedef guint16 w2w_element;
+typedef guint16 w2w_vh __attribute__((vector_size(2 * W2W_VECTOR_WIDTH)));
+
+W2W_INLINE w2w_v w2w_e_widen(w2w_vh bits)
+{
+    return (w2w_v)(__builtin_convertvector(bits, w2w_vu) << 16);
+}
+
+/* To nearest, ties to even; what is not a number stays so. */
+W2W_INLINE w2w_vh w2w_e_round(w2w_v value)
+{
+    const w2w_vu bits = (w2w_vu)value, rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    const w2w_vu not_a_number = (w2w_vu)(value != value);
+
+    return __builtin_convertvector(((rounded & ~not_a_number) | (not_a_number & 0x7fc00000u)) >> 16,
+                                   w2w_vh);
+}
+
+W2W_INLINE w2w_v w2w_e_load(const w2w_element *from)
+{
+    w2w_vh bits;
+
+    memcpy(&bits, from, sizeof bits);
+    return w2w_e_widen(bits);
+}
+
+W2W_INLINE void w2w_e_store(w2w_element *to, w2w_v value)
+{
+    const w2w_vh bits = w2w_e_round(value);
+
+    memcpy(to, &bits, sizeof bits);
+}
+
+W2W_INLINE w2w_v w2w_e_load_first(const w2w_element *from, gsize n)
+{
+    w2w_vh bits = {0};
+
+    memcpy(&bits, from, n * sizeof *from);
+    return w2w_e_widen(bits);
+}
+
+W2W_INLINE void w2w_e_store_first(w2w_element *to, w2w_v value, gsize n)
+{
+    const w2w_vh bits = w2w_e_round(value);
+
+    memcpy(to, &bits, n * sizeof *to);
+}
+
+/* One of them. */
+W2W_INLINE float w2w_e_get(w2w_element bits)
+{
+    const guint32 wide = (guint32)bits << 16;
+    float value;
+
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+W2W_INLINE w2w_element w2w_e_from(float value)
+{
+    guint32 bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    bits = value != value ? 0x7fc00000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+    return (w2w_element)(bits >> 16);
+}
+#else
+typedef float w2w_element;
+
+W2W_INLINE w2w_v w2w_e_load(const w2w_element *from)
+{
+    return w2w_v_load(from);
+}
+
+W2W_INLINE void w2w_e_store(w2w_element *to, w2w_v value)
+{
+    w2w_v_store(to, value);
+}
+
+W2W_INLINE w2w_v w2w_e_load_first(const w2w_element *from, gsize n)
+{
+    return w2w_v_load_first(from, n);
+}
+
+W2W_INLINE void w2w_e_store_first(w2w_element *to, w2w_v value, gsize n)
+{
+    w2w_v_store_first(to, value, n);
+}
+
+W2W_INLINE float w2w_e_get(w2w_element value)
+{
+    return value;
+}
+
+W2W_INLINE w2w_element w2w_e_from(float value)
+{
+    return value;
+}
+#endif
+
 /* mask is a comparison's result: all bits or none. */
 W2W_INLINE w2w_v w2w_v_select(w2w_vi mask, w2w_v yes, w2w_v no)
 {
