@@ -320,14 +320,14 @@ static gboolean read_modules(Reader *reader, GError **error)
     for (guint i = 0; i < tensors->len; i++)
         if (!take_tensor(reader, &g_array_index(tensors, W2wLoraTensor, i), error))
             return FALSE;
+    for (guint i = 0; i < reader->drafts->len; i++)
+        if (!check_module(reader, &g_array_index(reader->drafts, Draft, i), error))
+            return FALSE;
     if (!open_configs(reader, error))
         return FALSE;
-    for (guint i = 0; i < reader->drafts->len; i++) {
-        const Draft *draft = &g_array_index(reader->drafts, Draft, i);
-
-        if (!check_module(reader, draft, error) || !set_scale(reader, draft, error))
+    for (guint i = 0; i < reader->drafts->len; i++)
+        if (!set_scale(reader, &g_array_index(reader->drafts, Draft, i), error))
             return FALSE;
-    }
     return TRUE;
 }
 

@@ -203,7 +203,8 @@ gboolean w2w_lora_key_read(const char *key, W2wLoraKey *parsed)
     PrefixFlags flags;
     const char *at = skip_prefixes(key, &flags), *end = find_part(at, &found);
 
-    if (end == NULL)
+    /* Stable Diffusion XL's second text encoder. */
+    if (end == NULL || g_str_has_prefix(at, "lora_te2_") || g_str_has_prefix(at, "text_encoder_2."))
         return FALSE;
     written = read_path(at, end);
     if (written == NULL)
