@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "engine/error.h"
-#include "engine/formats/json.h"
 #include "engine/formats/json_writer.h"
 
 struct _W2wConfig {
@@ -19,17 +18,12 @@ struct _W2wConfig {
 
 static void read_note_of_defaults(W2wConfig *config);
 
-W2wConfig *w2w_config_open(const char *directory, GError **error)
+W2wConfig *w2w_config_new(JsonObject *object, const char *path)
 {
-    g_autofree char *path = g_build_filename(directory, "config.json", NULL);
-    JsonObject *object = w2w_json_load(path, error);
-    W2wConfig *config;
+    W2wConfig *config = g_new0(W2wConfig, 1);
 
-    if (object == NULL)
-        return NULL;
-    config = g_new0(W2wConfig, 1);
-    config->path = g_steal_pointer(&path);
-    config->object = object;
+    config->path = g_strdup(path);
+    config->object = json_object_ref(object);
     config->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     config->defaulted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     read_note_of_defaults(config);

@@ -18,14 +18,16 @@
  */
 #pragma once
 
+#include <json-glib/json-glib.h>
+
 #include "engine/device/op.h"
 
 G_BEGIN_DECLS
 
 typedef struct _W2wConfig W2wConfig;
 
-/* Reads `directory`/config.json. W2W_ERROR_FILE, W2W_ERROR_FORMAT. */
-W2wConfig *w2w_config_open(const char *directory, GError **error);
+/* Keeps a reference on `object`; `path`: the file that it is from, for messages. */
+W2wConfig *w2w_config_new(JsonObject *object, const char *path);
 void w2w_config_free(W2wConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wConfig, w2w_config_free)
 

@@ -6,6 +6,12 @@
 
 #define SCHEDULER_CONFIG "scheduler_config.json"
 
+const char *const w2w_model_part_names[W2W_N_MODEL_PARTS] = {
+    [W2W_PART_TEXT_ENCODER] = "text_encoder",
+    [W2W_PART_UNET] = "unet",
+    [W2W_PART_VAE] = "vae",
+};
+
 gboolean w2w_model_is_file(const char *model)
 {
     return g_file_test(model, G_FILE_TEST_IS_REGULAR);

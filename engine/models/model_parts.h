@@ -14,6 +14,16 @@
 
 G_BEGIN_DECLS
 
+typedef enum {
+    W2W_PART_TEXT_ENCODER,
+    W2W_PART_UNET,
+    W2W_PART_VAE,
+} W2wModelPart;
+#define W2W_N_MODEL_PARTS (W2W_PART_VAE + 1)
+
+/* The name of its folder: "text_encoder", "unet", "vae". */
+extern const char *const w2w_model_part_names[W2W_N_MODEL_PARTS];
+
 /* Is it a checkpoint, no folder? */
 gboolean w2w_model_is_file(const char *model);
 

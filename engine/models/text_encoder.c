@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/models/layers.h"
+#include "engine/models/part_files.h"
 
 enum {
     MAX_WIDTH = 1 << 16,
@@ -29,13 +30,6 @@ static const char *const shape_fields[] = {
     "hidden_size",       "intermediate_size",
     "num_hidden_layers", "max_position_embeddings",
     "vocab_size",        NULL,
-};
-
-/* Beside the weights in some folders, and of no use: a counter, and a head for other models. */
-static const char *const extras[] = {
-    "text_model.embeddings.position_ids",
-    "text_projection.weight",
-    NULL,
 };
 
 static gboolean read_config(W2wConfig *file, W2wTextEncoder *encoder, GError **error)
@@ -136,21 +130,17 @@ static W2wGraph *record(const W2wTextEncoder *encoder, gint batch, gboolean insp
 
 /* --- the interface --- */
 
-W2wTextEncoder *w2w_text_encoder_open(const char *directory, GError **error)
+W2wTextEncoder *w2w_text_encoder_open(const char *path, GError **error)
 {
-    g_autoptr(W2wConfig) file = w2w_config_open(directory, error);
+    g_autoptr(W2wConfig) file = NULL;
     g_autoptr(W2wTextEncoder) encoder = NULL;
 
-    if (file == NULL)
-        return NULL;
     encoder = g_new0(W2wTextEncoder, 1);
-    if (!read_config(file, encoder, error))
-        return NULL;
-    encoder->weights = w2w_weights_open(directory, error);
-    if (encoder->weights == NULL)
+    if (!w2w_part_open(path, W2W_PART_TEXT_ENCODER, &file, &encoder->weights, error) ||
+        !read_config(file, encoder, error))
         return NULL;
     w2w_graph_free(record(encoder, 1, FALSE));
-    if (!w2w_weights_check(encoder->weights, file, shape_fields, extras, error))
+    if (!w2w_weights_check(encoder->weights, file, shape_fields, error))
         return NULL;
     return g_steal_pointer(&encoder);
 }

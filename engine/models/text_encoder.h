@@ -12,10 +12,10 @@ G_BEGIN_DECLS
 typedef struct _W2wTextEncoder W2wTextEncoder;
 
 /*
- * `directory`: text_encoder/ of a diffusers folder (config.json and weights). Everything is
- * checked here, as in w2w_unet_open().
+ * `path`: text_encoder/ of a diffusers folder (config.json and weights) or a checkpoint
+ * (part_files.h). Everything is checked here, as in w2w_unet_open().
  */
-W2wTextEncoder *w2w_text_encoder_open(const char *directory, GError **error);
+W2wTextEncoder *w2w_text_encoder_open(const char *path, GError **error);
 void w2w_text_encoder_free(W2wTextEncoder *encoder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wTextEncoder, w2w_text_encoder_free)
 

@@ -12,6 +12,7 @@
 
 #include "engine/error.h"
 #include "engine/models/blocks.h"
+#include "engine/models/part_files.h"
 #include "engine/models/unet_config.h"
 
 struct _W2wUnet {
@@ -213,27 +214,22 @@ static gint smallest_size(const W2wUnetConfig *config)
     return config->downsample_padding == 0 ? 1 << (config->n_levels - 1) : 1;
 }
 
-W2wUnet *w2w_unet_open(const char *directory, GError **error)
+W2wUnet *w2w_unet_open(const char *path, GError **error)
 {
-    g_autoptr(W2wConfig) file = w2w_config_open(directory, error);
+    g_autoptr(W2wConfig) file = NULL;
     g_autoptr(W2wUnet) unet = NULL;
     W2wUnetRecordOptions options = {.batch = 1, .text_length = 1};
-    const char *const no_extras[] = {NULL};
 
-    if (file == NULL)
-        return NULL;
     unet = g_new0(W2wUnet, 1);
     unet->lora_targets = g_array_new(FALSE, FALSE, sizeof(W2wLoraTarget));
     g_array_set_clear_func(unet->lora_targets, clear_target);
-    if (!w2w_unet_config_read(file, &unet->config, error))
-        return NULL;
-    unet->weights = w2w_weights_open(directory, error);
-    if (unet->weights == NULL)
+    if (!w2w_part_open(path, W2W_PART_UNET, &file, &unet->weights, error) ||
+        !w2w_unet_config_read(file, &unet->config, error))
         return NULL;
     options.height = options.width = smallest_size(&unet->config);
     w2w_graph_free(record(unet, &options, NULL, unet->lora_targets));
     g_array_sort(unet->lora_targets, compare_targets);
-    if (!w2w_weights_check(unet->weights, file, w2w_unet_config_shape_fields, no_extras, error))
+    if (!w2w_weights_check(unet->weights, file, w2w_unet_config_shape_fields, error))
         return NULL;
     return g_steal_pointer(&unet);
 }

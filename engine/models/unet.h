@@ -13,11 +13,12 @@ G_BEGIN_DECLS
 typedef struct _W2wUnet W2wUnet;
 
 /*
- * `directory`: unet/ of a diffusers folder (config.json and weights). Everything is checked
- * here: an unsupported field of the config is W2W_ERROR_UNSUPPORTED naming it; a senseless
- * one, or weights that do not fit it (missing, misshapen, left over), W2W_ERROR_FORMAT.
+ * `path`: unet/ of a diffusers folder (config.json and weights) or a checkpoint (part_files.h).
+ * Everything is checked here: an unsupported field of the config is W2W_ERROR_UNSUPPORTED naming
+ * it; a senseless one, or weights that do not fit it (missing, misshapen, left over),
+ * W2W_ERROR_FORMAT.
  */
-W2wUnet *w2w_unet_open(const char *directory, GError **error);
+W2wUnet *w2w_unet_open(const char *path, GError **error);
 void w2w_unet_free(W2wUnet *unet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wUnet, w2w_unet_free)
 

@@ -10,6 +10,7 @@
 
 #include "engine/error.h"
 #include "engine/models/blocks.h"
+#include "engine/models/part_files.h"
 #include "engine/models/vae_config.h"
 
 #define EPS 1e-6f /* of every norm; not configurable in this model */
@@ -147,25 +148,20 @@ static W2wGraph *record_decode(W2wVae *vae, gint batch, gint height, gint width,
 
 /* --- opening --- */
 
-W2wVae *w2w_vae_open(const char *directory, GError **error)
+W2wVae *w2w_vae_open(const char *path, GError **error)
 {
-    g_autoptr(W2wConfig) file = w2w_config_open(directory, error);
+    g_autoptr(W2wConfig) file = NULL;
     g_autoptr(W2wVae) vae = NULL;
-    const char *const no_extras[] = {NULL};
     gint downscale;
 
-    if (file == NULL)
-        return NULL;
     vae = g_new0(W2wVae, 1);
-    if (!w2w_vae_config_read(file, &vae->config, error))
-        return NULL;
-    vae->weights = w2w_weights_open(directory, error);
-    if (vae->weights == NULL)
+    if (!w2w_part_open(path, W2W_PART_VAE, &file, &vae->weights, error) ||
+        !w2w_vae_config_read(file, &vae->config, error))
         return NULL;
     downscale = w2w_vae_get_downscale(vae);
     w2w_graph_free(record_encode(vae, 1, downscale, downscale, FALSE));
     w2w_graph_free(record_decode(vae, 1, 1, 1, FALSE));
-    if (!w2w_weights_check(vae->weights, file, w2w_vae_config_shape_fields, no_extras, error))
+    if (!w2w_weights_check(vae->weights, file, w2w_vae_config_shape_fields, error))
         return NULL;
     return g_steal_pointer(&vae);
 }

@@ -12,10 +12,10 @@ G_BEGIN_DECLS
 typedef struct _W2wVae W2wVae;
 
 /*
- * `directory`: vae/ of a diffusers folder (config.json and weights). Everything is checked
- * here, as in w2w_unet_open().
+ * `path`: vae/ of a diffusers folder (config.json and weights) or a checkpoint (part_files.h).
+ * Everything is checked here, as in w2w_unet_open().
  */
-W2wVae *w2w_vae_open(const char *directory, GError **error);
+W2wVae *w2w_vae_open(const char *path, GError **error);
 void w2w_vae_free(W2wVae *vae);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wVae, w2w_vae_free)
 

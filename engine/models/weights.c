@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Weights by name: views into one mapped safetensors file. */
+/* Weights by name: views into mapped files, and what was added to them. */
 #include "engine/models/weights.h"
 
 #include <stdarg.h>
@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "engine/error.h"
-#include "engine/formats/safetensors.h"
 #include "engine/memory.h"
+#include "engine/models/weight_table.h"
 
 struct _W2wWeights {
-    W2wSafetensors *file;
+    GHashTable *arrays; /* name → W2wArray */
+    char *path;
     GHashTable *asked;    /* names that a model asked for */
     GHashTable *changed;  /* name → W2wArray: the sum of what the file holds and its deltas */
     GPtrArray *stand_ins; /* zeros in place of missing weights */
@@ -20,57 +21,13 @@ struct _W2wWeights {
     GError *error; /* the first one */
 };
 
-static const char *const file_names[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
-                                         NULL};
-
-/* What the same weights may lie in; read by a version to come, named so that nobody searches. */
-static const char *const other_file_names[] = {
-    "diffusion_pytorch_model.safetensors.index.json",
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "pytorch_model.bin",
-    NULL,
-};
-
-static char *find_file(const char *directory, const char *const *names)
-{
-    for (guint i = 0; names[i] != NULL; i++) {
-        g_autofree char *path = g_build_filename(directory, names[i], NULL);
-
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-            return g_steal_pointer(&path);
-    }
-    return NULL;
-}
-
-W2wWeights *w2w_weights_open(const char *directory, GError **error)
+W2wWeights *w2w_weights_new(GHashTable *arrays, const char *path)
 {
     static const float zero = 0.0f;
-    g_autofree char *path = find_file(directory, file_names);
-    W2wSafetensors *file;
-    W2wWeights *weights;
+    W2wWeights *weights = g_new0(W2wWeights, 1);
 
-    if (path == NULL) {
-        g_autofree char *other = find_file(directory, other_file_names);
-
-        if (other != NULL)
-            g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                        "%s is a form of weights that this program cannot read; \"%s\" needs a "
-                        "single %s or %s.",
-                        other, directory, file_names[0], file_names[1]);
-        else
-            g_set_error(error, W2W_ERROR, W2W_ERROR_FILE,
-                        "The folder \"%s\" holds no weights: neither %s nor %s is there.",
-                        directory, file_names[0], file_names[1]);
-        return NULL;
-    }
-    file = w2w_safetensors_open(path, error);
-    if (file == NULL)
-        return NULL;
-    weights = g_new0(W2wWeights, 1);
-    weights->file = file;
+    weights->arrays = g_hash_table_ref(arrays);
+    weights->path = g_strdup(path);
     weights->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     weights->changed =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)w2w_array_unref);
@@ -83,7 +40,8 @@ void w2w_weights_free(W2wWeights *weights)
 {
     if (weights == NULL)
         return;
-    w2w_safetensors_free(weights->file);
+    g_hash_table_unref(weights->arrays);
+    g_free(weights->path);
     g_hash_table_unref(weights->asked);
     g_hash_table_unref(weights->changed);
     g_ptr_array_unref(weights->stand_ins);
@@ -95,7 +53,7 @@ void w2w_weights_free(W2wWeights *weights)
 
 const char *w2w_weights_get_path(const W2wWeights *weights)
 {
-    return w2w_safetensors_get_name(weights->file);
+    return weights->path;
 }
 
 static W2wArray *stand_in(W2wWeights *weights, guint n_dims, const gint64 *shape)
@@ -123,7 +81,7 @@ static W2wArray *find_array(const W2wWeights *weights, const char *name)
 {
     W2wArray *array = g_hash_table_lookup(weights->changed, name);
 
-    return array != NULL ? array : w2w_safetensors_peek(weights->file, name);
+    return array != NULL ? array : g_hash_table_lookup(weights->arrays, name);
 }
 
 W2wArray *w2w_weights_get(W2wWeights *weights, const char *name, ...)
@@ -208,27 +166,10 @@ void w2w_weights_clear_deltas(W2wWeights *weights)
 
 /* --- checks --- */
 
-static gint compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* All names of the file, sorted; the strings are borrowed. */
-static GPtrArray *sorted_names(const W2wWeights *weights)
-{
-    const char *const *keys = w2w_safetensors_get_keys(weights->file);
-    GPtrArray *names = g_ptr_array_new();
-
-    for (guint i = 0; keys[i] != NULL; i++)
-        g_ptr_array_add(names, (gpointer)keys[i]);
-    g_ptr_array_sort(names, compare_names);
-    return names;
-}
-
 gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
-                           const char *const *fields, const char *const *extras, GError **error)
+                           const char *const *fields, GError **error)
 {
-    g_autoptr(GPtrArray) names = sorted_names(weights);
+    g_autoptr(GPtrArray) names = w2w_weight_table_get_names(weights->arrays);
     g_autofree char *what = NULL;
     g_autofree char *values = NULL;
 
@@ -237,7 +178,7 @@ gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
     for (guint i = 0; i < names->len && what == NULL; i++) {
         const char *name = g_ptr_array_index(names, i);
 
-        if (!g_hash_table_contains(weights->asked, name) && !g_strv_contains(extras, name))
+        if (!g_hash_table_contains(weights->asked, name))
             what = g_strdup_printf("%s: the model has no place for \"%s\".",
                                    w2w_weights_get_path(weights), name);
     }
@@ -255,6 +196,31 @@ static void hash_u64(GChecksum *checksum, guint64 value)
     g_checksum_update(checksum, (const guchar *)&value, sizeof(value));
 }
 
+/* In row-major order, whatever the strides. */
+static void hash_elements(GChecksum *checksum, const W2wArray *array)
+{
+    const gsize item_size = w2w_dtype_size(array->dtype);
+    gint64 index[W2W_ARRAY_MAX_DIMS] = {0}, element = 0;
+
+    if (w2w_array_is_contiguous(array)) {
+        if (array->n_elements > 0)
+            g_checksum_update(checksum, array->data,
+                              (gssize)((gsize)array->n_elements * item_size));
+        return;
+    }
+    for (gint64 i = 0; i < array->n_elements; i++) {
+        g_checksum_update(checksum, (const guchar *)array->data + element * (gint64)item_size,
+                          (gssize)item_size);
+        for (guint d = array->n_dims; d-- > 0;) {
+            element += array->stride[d];
+            if (++index[d] < array->shape[d])
+                break;
+            element -= array->stride[d] * array->shape[d];
+            index[d] = 0;
+        }
+    }
+}
+
 const char *w2w_weights_get_fingerprint(W2wWeights *weights)
 {
     g_autoptr(GPtrArray) names = NULL;
@@ -262,13 +228,12 @@ const char *w2w_weights_get_fingerprint(W2wWeights *weights)
 
     if (weights->fingerprint != NULL)
         return weights->fingerprint;
-    names = sorted_names(weights);
+    names = w2w_weight_table_get_names(weights->arrays);
     checksum = g_checksum_new(G_CHECKSUM_SHA256);
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
-        const W2wArray *array = w2w_safetensors_peek(weights->file, name);
+        const W2wArray *array = g_hash_table_lookup(weights->arrays, name);
         const char *dtype = w2w_dtype_name(array->dtype);
-        gsize left = (gsize)array->n_elements * w2w_dtype_size(array->dtype);
 
         /* With their final zeros, and counts before lists: no two files read the same. */
         g_checksum_update(checksum, (const guchar *)name, (gssize)strlen(name) + 1);
@@ -276,9 +241,7 @@ const char *w2w_weights_get_fingerprint(W2wWeights *weights)
         hash_u64(checksum, array->n_dims);
         for (guint j = 0; j < array->n_dims; j++)
             hash_u64(checksum, (guint64)array->shape[j]);
-        /* Arrays of a safetensors file are contiguous. */
-        if (left > 0)
-            g_checksum_update(checksum, array->data, (gssize)left);
+        hash_elements(checksum, array);
     }
     weights->fingerprint = g_strdup(g_checksum_get_string(checksum));
     return weights->fingerprint;

@@ -17,11 +17,9 @@ G_BEGIN_DECLS
 
 typedef struct _W2wWeights W2wWeights;
 
-/*
- * Opens the weights of a folder such as unet/: diffusion_pytorch_model.safetensors or
- * model.safetensors. W2W_ERROR_FILE names what was looked for.
- */
-W2wWeights *w2w_weights_open(const char *directory, GError **error);
+/* Keeps a reference on `arrays` (weight_table.h, part_files.h); `path`: where they were read, for
+ * messages. */
+W2wWeights *w2w_weights_new(GHashTable *arrays, const char *path);
 void w2w_weights_free(W2wWeights *weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wWeights, w2w_weights_free)
 
@@ -52,17 +50,19 @@ const W2wArray *w2w_weights_peek(const W2wWeights *weights, const char *name);
 
 /*
  * To be called once everything was asked for. FALSE and W2W_ERROR_FORMAT for the first weight
- * that was missing or misshapen, else for the first array, by name, that nobody asked for and
- * that is not among `extras` (names, NULL terminated): a file that holds more than its config
- * says is a model that the config does not describe, and would give other pictures. The
- * message names the fields of `config` that decide about weights, `fields`, with their values.
+ * that was missing or misshapen, else for the first array, by name, that nobody asked for: a
+ * file that holds more than its config says is a model that the config does not describe, and
+ * would give other pictures. The message names the fields of `config` that decide about weights,
+ * `fields`, with their values.
  */
 gboolean w2w_weights_check(const W2wWeights *weights, const W2wConfig *config,
-                           const char *const *fields, const char *const *extras, GError **error);
+                           const char *const *fields, GError **error);
 
 /*
  * SHA-256 over names, dtypes, shapes and bytes of all arrays, without deltas: what an identity
- * file names as the model it belongs to. Hex, owned; computed on the first call (it reads all).
+ * file names as the model it belongs to. The same for every form of the same weights, as their
+ * names and shapes are the same by now; of another dtype they are other weights. Hex, owned;
+ * computed on the first call (it reads all).
  */
 const char *w2w_weights_get_fingerprint(W2wWeights *weights);
 

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/formats/json.h"
 #include "engine/formats/safetensors.h"
+#include "engine/models/part_files.h"
 
 static const char *const fields[] = {"hidden_size", "layers", NULL};
-static const char *const no_extras[] = {NULL};
 
 typedef struct {
     char *folder;
@@ -27,13 +28,17 @@ static void write_text(const Fixture *fixture, const char *name, const char *tex
 
 static void set_up(Fixture *fixture, gconstpointer data)
 {
+    g_autofree char *config = NULL;
+    g_autoptr(JsonObject) settings = NULL;
     g_autoptr(GError) error = NULL;
 
     fixture->folder = g_dir_make_tmp("w2w-weights-XXXXXX", &error);
     g_assert_no_error(error);
     write_text(fixture, "config.json", "{\"hidden_size\": 3}");
-    fixture->config = w2w_config_open(fixture->folder, &error);
+    config = g_build_filename(fixture->folder, "config.json", NULL);
+    settings = w2w_json_load(config, &error);
     g_assert_no_error(error);
+    fixture->config = w2w_config_new(settings, config);
 }
 
 static void tear_down(Fixture *fixture, gconstpointer data)
@@ -71,10 +76,18 @@ static void write_weights(const Fixture *fixture, const char *name, float last, 
     g_assert_no_error(error);
 }
 
+static W2wWeights *try_open(const Fixture *fixture, GError **error)
+{
+    g_autoptr(W2wConfig) config = NULL;
+    W2wWeights *weights = NULL;
+
+    return w2w_part_open(fixture->folder, W2W_PART_UNET, &config, &weights, error) ? weights : NULL;
+}
+
 static W2wWeights *open_weights(const Fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
-    W2wWeights *weights = w2w_weights_open(fixture->folder, &error);
+    W2wWeights *weights = try_open(fixture, &error);
 
     g_assert_no_error(error);
     return weights;
@@ -91,7 +104,7 @@ static void test_all_there(Fixture *fixture, gconstpointer data)
     array = w2w_weights_get(weights, "a", 2, 3, -1);
     g_assert_cmpfloat(w2w_array_get(array, 5), ==, 6);
     w2w_weights_get(weights, "b", 3, -1);
-    g_assert_true(w2w_weights_check(weights, fixture->config, fields, no_extras, &error));
+    g_assert_true(w2w_weights_check(weights, fixture->config, fields, &error));
     g_assert_no_error(error);
 }
 
@@ -101,7 +114,7 @@ static void expect_error(const Fixture *fixture, const W2wWeights *weights, cons
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(w2w_weights_check(weights, fixture->config, fields, no_extras, &error));
+    g_assert_false(w2w_weights_check(weights, fixture->config, fields, &error));
     g_assert_error(error, W2W_ERROR, W2W_ERROR_FORMAT);
     g_test_message("%s", error->message);
     g_assert_nonnull(strstr(error->message, w2w_weights_get_path(weights)));
@@ -142,16 +155,12 @@ static void test_misshapen(Fixture *fixture, gconstpointer data)
 
 static void test_left_over(Fixture *fixture, gconstpointer data)
 {
-    const char *const extras[] = {"b", NULL};
     g_autoptr(W2wWeights) weights = NULL;
-    g_autoptr(GError) error = NULL;
 
     write_weights(fixture, "model.safetensors", 9, FALSE);
     weights = open_weights(fixture);
     w2w_weights_get(weights, "a", 2, 3, -1);
     expect_error(fixture, weights, "\"b\"", "no place");
-    g_assert_true(w2w_weights_check(weights, fixture->config, fields, extras, &error));
-    g_assert_no_error(error);
 }
 
 static void test_integers(Fixture *fixture, gconstpointer data)
@@ -233,20 +242,19 @@ static void test_no_weights(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(w2w_weights_open(fixture->folder, &error));
+    g_assert_null(try_open(fixture, &error));
     g_assert_error(error, W2W_ERROR, W2W_ERROR_FILE);
     g_assert_nonnull(strstr(error->message, "diffusion_pytorch_model.safetensors"));
     g_clear_error(&error);
 
-    /* Those of older tools are named, not just missed. */
-    write_text(fixture, "pytorch_model.bin", "");
-    g_assert_null(w2w_weights_open(fixture->folder, &error));
-    g_assert_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED);
+    write_text(fixture, "pytorch_model.bin", "no pickle");
+    g_assert_null(try_open(fixture, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_FORMAT);
     g_assert_nonnull(strstr(error->message, "pytorch_model.bin"));
     g_clear_error(&error);
 
     write_text(fixture, "model.safetensors", "no weights");
-    g_assert_null(w2w_weights_open(fixture->folder, &error));
+    g_assert_null(try_open(fixture, &error));
     g_assert_error(error, W2W_ERROR, W2W_ERROR_FORMAT);
     g_assert_nonnull(strstr(error->message, "model.safetensors"));
 }
