@@ -43,7 +43,13 @@ static const W2wParameter parameters[] = {
         .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
                     "the paper."),
     },
+    W2W_FROM_TIMESTEP_PARAMETER(
+        W2W_RENDERING_MAX_TIMESTEP,
+        N_("Keeps the composition: down to this timestep the identity as it "
+           "was is rendered, and from there the new one; 1000: the new one "
+           "from the beginning.")),
     W2W_PICTURE_SEED_PARAMETER,
+    W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 
@@ -118,6 +124,8 @@ static W2wIdentity *change_identity(Edit *edit, W2wMetric metric, GError **error
 
 static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, GError **error)
 {
+    double from_timestep;
+
     if (!w2w_values_check_required(values, error))
         return FALSE;
     edit->before = w2w_rendering_get_identity(world, values, "identity", error);
@@ -128,15 +136,22 @@ static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, 
     if (edit->edits == NULL || !check_names(edit->space, edit->edits, error))
         return FALSE;
     edit->after = change_identity(edit, w2w_values_get_choice(values, "metric"), error);
-    return edit->after != NULL &&
-           w2w_rendering_init(&edit->rendering, world, values, edit->after, error);
+    if (edit->after == NULL ||
+        !w2w_rendering_init(&edit->rendering, world, values, edit->after, error))
+        return FALSE;
+    from_timestep = w2w_values_get_double(values, "from-timestep");
+    if (from_timestep < W2W_RENDERING_MAX_TIMESTEP) {
+        edit->rendering.options.base_identity = edit->before;
+        edit->rendering.options.from_timestep = from_timestep;
+    }
+    return TRUE;
 }
 
 static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 {
     g_auto(Edit) edit = {0};
 
-    return edit_init(&edit, world, values, error);
+    return edit_init(&edit, world, values, error) && w2w_rendering_check_files(&edit.rendering, error);
 }
 
 /* "Wavy hair" where the card knows it, else "Wavy_Hair". */

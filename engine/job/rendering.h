@@ -14,11 +14,16 @@
 
 G_BEGIN_DECLS
 
-#define W2W_RENDERING_MAX_STEPS 1000
+#define W2W_RENDERING_MAX_STEPS         1000
+#define W2W_RENDERING_MAX_LORA_STRENGTH 10.0
+#define W2W_RENDERING_MAX_TIMESTEP      1000 /* what models of this kind are trained with */
 
 /* "world", then w2w_scheduler_names in their order (a test compares them); and for people. */
 extern const char *const w2w_rendering_schedulers[];
 extern const char *const w2w_rendering_scheduler_labels[];
+
+/* Labels of w2w_generator_names, in their order. */
+extern const char *const w2w_rendering_generator_labels[];
 
 /* The seed of a job that shows an identity which there is already. */
 #define W2W_PICTURE_SEED_PARAMETER                                                                 \
@@ -84,11 +89,54 @@ extern const char *const w2w_rendering_scheduler_labels[];
                 N_("How strongly the prompt is followed: 1 is no guidance and twice as fast; "     \
                    "0: the world's own."),                                                         \
         },                                                                                         \
+        {                                                                                          \
+            .name = "init-image",                                                                  \
+            .type = W2W_PARAMETER_PICTURE,                                                         \
+            .label = N_("Start from pi_cture"),                                                    \
+            .blurb =                                                                               \
+                N_("A picture that is changed instead of noise, scaled to width and height."),     \
+        },                                                                                         \
+        {                                                                                          \
+            .name = "strength",                                                                    \
+            .type = W2W_PARAMETER_DOUBLE,                                                          \
+            .maximum = 1.0,                                                                        \
+            .number = 0.8,                                                                         \
+            .label = N_("St_rength"),                                                              \
+            .blurb = N_("How much of the picture to start from is changed: little of it near 0, "  \
+                        "all of it with 1."),                                                      \
+        },                                                                                         \
+        {                                                                                          \
+            .name = "rng",                                                                         \
+            .type = W2W_PARAMETER_CHOICE,                                                          \
+            .string = "cpu",                                                                       \
+            .choices = w2w_generator_names,                                                        \
+            .choice_labels = w2w_rendering_generator_labels,                                       \
+            .label = N_("Random num_bers"),                                                        \
+            .blurb = N_("Whose random numbers a seed means: those that PyTorch makes on the "      \
+                        "processor, or on a graphics card."),                                      \
+        },                                                                                         \
+        {                                                                                          \
+            .name = "lora",                                                                        \
+            .type = W2W_PARAMETER_LORAS,                                                           \
+            .minimum = -W2W_RENDERING_MAX_LORA_STRENGTH,                                           \
+            .maximum = W2W_RENDERING_MAX_LORA_STRENGTH,                                            \
+            .label = N_("LoR_As"),                                                                 \
+            .blurb = N_("A LoRA that is added to the model, of any kind and rank, with its "       \
+                        "strength; several add up."),                                              \
+        },                                                                                         \
     {                                                                                              \
         .name = "scheduler", .type = W2W_PARAMETER_CHOICE, .flags = W2W_PARAMETER_FROM_WORLD,      \
         .string = "world", .choices = w2w_rendering_schedulers,                                    \
         .choice_labels = w2w_rendering_scheduler_labels, .label = N_("Sched_uler"),                \
         .blurb = N_("How noise becomes a picture; world: the world's own."),                       \
+    }
+
+/* The tail of a job that knows two identities: one for the layout, one for the details. */
+#define W2W_FROM_TIMESTEP_PARAMETER(default_timestep, words)                                       \
+    {                                                                                              \
+        .name = "from-timestep", .type = W2W_PARAMETER_DOUBLE,                                     \
+        .maximum = W2W_RENDERING_MAX_TIMESTEP, .number = (default_timestep),                       \
+        .label = N_("_From timestep"), .blurb = words,                                             \
     }
 
 /* Of a job that makes identities: they may be wanted without their pictures. */
@@ -105,22 +153,39 @@ extern const char *const w2w_rendering_scheduler_labels[];
 W2wIdentity *w2w_rendering_get_identity(W2wWorld *world, const W2wValues *values, const char *name,
                                         GError **error);
 
+/*
+ * The IDENTITIES `name` of the values, in their order and checked in the same way: an array of
+ * W2wIdentity (owned by the array) and one of as many doubles. Both are empty where none was given.
+ */
+gboolean w2w_rendering_get_identities(W2wWorld *world, const W2wValues *values, const char *name,
+                                      GPtrArray **identities, GArray **weights, GError **error);
+
 /* A picture's settings, with what they point at. Strings belong to values and card. */
 typedef struct {
     W2wRenderOptions options; /* may be changed before the picture is made */
+    /*< private >*/
+    W2wPicture *init_picture;
+    char *init_fingerprint; /* SHA-256 of the file */
+    W2wRenderLora *loras;
+    char *message; /* what the user should know about the settings, or NULL */
 } W2wRendering;
 void w2w_rendering_clear(W2wRendering *rendering);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(W2wRendering, w2w_rendering_clear)
 
 /*
  * The values where they were given, else the card's; the seed is 0. `identity` (borrowed) may be
- * NULL: the base model, whose own words are the class prompt. W2W_ERROR_UNSUPPORTED for a card
- * whose scheduler we do not have.
+ * NULL: the base model, whose own words are the class prompt. A card that names no scheduler leaves
+ * it to the model's own scheduler_config.json, and where that is none of ours to PNDM, with a
+ * message. W2W_ERROR_UNSUPPORTED for a card whose scheduler we do not have; errors of a picture to
+ * start from.
  */
 gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wValues *values,
                             const W2wIdentity *identity, GError **error);
 
-/* The same for a job's check(): are the settings right? */
+/* Can the LoRAs be read? For a job's check(): before a model is opened. */
+gboolean w2w_rendering_check_files(const W2wRendering *rendering, GError **error);
+
+/* Both, for a job that has nothing else to do with the settings. */
 gboolean w2w_rendering_check(W2wWorld *world, const W2wValues *values, GError **error);
 
 /*

@@ -6,9 +6,30 @@
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 
-/* The settings that it came to, under the names of the parameters. */
-static void describe(const W2wRenderOptions *options, JsonObject *recipe)
+/* Files are named for people, and for machines told apart by what is in them. */
+static void describe_loras(const W2wPipeline *pipeline, const W2wRenderOptions *options,
+                           JsonObject *recipe)
 {
+    JsonArray *loras = json_array_new();
+
+    for (guint i = 0; i < options->n_loras; i++) {
+        JsonObject *lora = json_object_new();
+        g_autofree char *shown = g_filename_display_name(options->loras[i].path);
+
+        json_object_set_string_member(lora, "path", shown);
+        json_object_set_double_member(lora, "strength", options->loras[i].strength);
+        json_object_set_string_member(lora, "sha256",
+                                      w2w_pipeline_get_lora_fingerprint(pipeline, i));
+        json_array_add_object_element(loras, lora);
+    }
+    json_object_set_array_member(recipe, "lora", loras);
+}
+
+/* The settings that it came to, under the names of the parameters. */
+static void describe(const W2wPipeline *pipeline, const W2wRendering *rendering, JsonObject *recipe)
+{
+    const W2wRenderOptions *options = &rendering->options;
+
     json_object_set_string_member(recipe, "prompt", options->prompt);
     json_object_set_string_member(recipe, "negative-prompt", options->negative_prompt);
     json_object_set_int_member(recipe, "width", options->width);
@@ -16,6 +37,18 @@ static void describe(const W2wRenderOptions *options, JsonObject *recipe)
     json_object_set_int_member(recipe, "steps", options->steps);
     json_object_set_double_member(recipe, "guidance-scale", options->guidance_scale);
     json_object_set_string_member(recipe, "scheduler", w2w_scheduler_names[options->scheduler]);
+    json_object_set_string_member(recipe, "rng", w2w_generator_names[options->generator]);
+    if (options->init_picture != NULL) {
+        JsonObject *picture = json_object_new();
+
+        json_object_set_string_member(picture, "sha256", rendering->init_fingerprint);
+        json_object_set_object_member(recipe, "init-image", picture);
+        json_object_set_double_member(recipe, "strength", options->strength);
+    }
+    if (options->base_identity != NULL)
+        json_object_set_double_member(recipe, "from-timestep", options->from_timestep);
+    if (options->n_loras > 0)
+        describe_loras(pipeline, options, recipe);
 }
 
 /* What the user should know about a picture that was made so. */
@@ -47,13 +80,17 @@ static void warn_of_model(W2wPipeline *pipeline, const char *model_fingerprint, 
 
 /* Picture, and what goes with it. */
 static gboolean add_picture(W2wJobResult *result, W2wPipeline *pipeline,
-                            const W2wRenderOptions *options, JsonObject *recipe,
+                            const W2wRendering *rendering, JsonObject *recipe,
                             const W2wProgress *progress, GError **error)
 {
+    const W2wRenderOptions *options = &rendering->options;
+
     result->picture = w2w_pipeline_render(pipeline, options, progress, error);
     if (result->picture == NULL)
         return FALSE;
-    describe(options, recipe);
+    describe(pipeline, rendering, recipe);
+    if (rendering->message != NULL)
+        w2w_message_append(&result->message, "%s", rendering->message);
     warn_of_picture(pipeline, options, &result->message);
     return TRUE;
 }
@@ -65,13 +102,19 @@ W2wJobResult *w2w_rendering_make_picture(W2wPipeline *pipeline, const W2wRenderi
     const W2wRenderOptions *options = &rendering->options;
     g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
 
-    if (!add_picture(result, pipeline, options, recipe, progress, error))
+    if (!add_picture(result, pipeline, rendering, recipe, progress, error))
         return NULL;
     if (options->identity != NULL)
         warn_of_model(pipeline, options->identity->model_fingerprint, &result->message);
     result->seed = options->seed;
     result->recipe = w2w_json_write_object(recipe);
     return g_steal_pointer(&result);
+}
+
+static gboolean wants_picture(const W2wJob *job, const W2wValues *values)
+{
+    return w2w_parameter_lookup(job->parameters, job->n_parameters, "no-picture") == NULL ||
+           !w2w_values_get_switch(values, "no-picture");
 }
 
 static void replace(char **string, const char *other)
@@ -89,7 +132,8 @@ W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValue
     g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
 
     warn_of_model(pipeline, identity->model_fingerprint, &result->message);
-    if (!add_picture(result, pipeline, &rendering->options, recipe, progress, error))
+    if (wants_picture(job, values) &&
+        !add_picture(result, pipeline, rendering, recipe, progress, error))
         return NULL;
     result->seed = rendering->options.seed;
     result->name = w2w_recipe_get_name(recipe);

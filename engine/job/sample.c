@@ -40,6 +40,7 @@ static const W2wParameter parameters[] = {
             N_("Number that decides who it is: the next ones get seed + 1, seed + 2, and so on; "
                "−1: random."),
     },
+    W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From an identity to the UNet's LoRA inputs.
+ * From an identity to the UNet's LoRA inputs, and the UNet alone.
  *
  * Coefficients become weights once per change of theirs, and weights go into a plan only when it
  * holds others. theta is laid out so that every factor is a piece of it: nothing is repacked.
@@ -89,6 +89,23 @@ gboolean w2w_pipeline_match_keys(W2wPipeline *pipeline, GError **error)
     return TRUE;
 }
 
+gboolean w2w_pipeline_check_identity(W2wPipeline *pipeline, const W2wIdentity *identity,
+                                     GError **error)
+{
+    W2wSpace *space = w2w_world_get_space(pipeline->world);
+
+    if (identity == NULL)
+        return TRUE;
+    if (space == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
+                    "An identity cannot be rendered with %s alone: it needs the w2w space that it "
+                    "is of.",
+                    w2w_world_get_model_directory(pipeline->world));
+        return FALSE;
+    }
+    return w2w_identity_check(identity, space, "The identity", error);
+}
+
 void w2w_lora_weights_clear(W2wLoraWeights *weights)
 {
     w2w_aligned_free(weights->theta);
@@ -160,4 +177,41 @@ void w2w_pipeline_set_lora(W2wPipeline *pipeline, W2wKeptPlan *kept, const W2wLo
                            weights != NULL ? weights->theta + keys[i].offset : zeros);
     }
     kept->lora = serial;
+}
+
+float *w2w_pipeline_predict_noise(W2wPipeline *pipeline, const W2wIdentity *identity,
+                                  const float *latents, gint n, gint height, gint width,
+                                  double timestep, const float *text_embedding, GError **error)
+{
+    const gsize size = (gsize)height * (gsize)width * (gsize)pipeline->sizes.latent_channels;
+    const W2wLoraWeights *weights = NULL;
+    g_autofree float *timesteps = NULL;
+    W2wKeptPlan *kept;
+    float *noise_pred;
+
+    if (!w2w_pipeline_check_identity(pipeline, identity, error))
+        return NULL;
+    if (identity != NULL) {
+        weights = w2w_pipeline_get_lora_weights(pipeline, identity, NULL, error);
+        if (weights == NULL)
+            return NULL;
+    }
+    kept = w2w_pipeline_get_unet_plan(pipeline, n, height, width, error);
+    if (kept == NULL)
+        return NULL;
+    noise_pred = w2w_aligned_alloc((gsize)n, size * sizeof *noise_pred, "the noise", error);
+    if (noise_pred == NULL)
+        return NULL;
+    timesteps = g_new(float, (gsize)n); /* at most W2W_UNET_MAX_BATCH: there is a plan */
+    for (gint i = 0; i < n; i++)
+        timesteps[i] = (float)timestep;
+    w2w_pipeline_set_lora(pipeline, kept, weights);
+    w2w_plan_set_input(kept->plan, "latents", latents);
+    w2w_plan_set_input(kept->plan, "timesteps", timesteps);
+    w2w_plan_set_input(kept->plan, "text_embedding", text_embedding);
+    kept->text = 0; /* not the pipeline's prompts */
+    w2w_plan_replay(kept->plan);
+    w2w_plan_get_output(kept->plan, "noise_pred", noise_pred);
+    pipeline->counts.n_unet_calls++;
+    return noise_pred;
 }

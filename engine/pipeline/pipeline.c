@@ -18,6 +18,7 @@ void w2w_pipeline_free(W2wPipeline *pipeline)
     /* Plans before the device, and before the models whose weights they use. */
     g_clear_pointer(&pipeline->unet_plans, g_ptr_array_unref);
     g_clear_pointer(&pipeline->decode_plans, g_ptr_array_unref);
+    g_clear_pointer(&pipeline->encode_plans, g_ptr_array_unref);
     g_clear_pointer(&pipeline->text_plan, w2w_plan_free);
     g_clear_pointer(&pipeline->embeddings, g_hash_table_unref);
     g_free(pipeline->text_prompt);
@@ -25,6 +26,7 @@ void w2w_pipeline_free(W2wPipeline *pipeline)
     for (guint i = 0; i < W2W_N_LORA_WEIGHTS; i++)
         w2w_lora_weights_clear(&pipeline->lora_weights[i]);
     g_clear_pointer(&pipeline->lora_paths, g_ptr_array_unref);
+    g_clear_pointer(&pipeline->merged, g_ptr_array_unref);
     g_clear_pointer(&pipeline->tokenizer, w2w_tokenizer_free);
     g_clear_pointer(&pipeline->text_encoder, w2w_text_encoder_free);
     g_clear_pointer(&pipeline->unet, w2w_unet_free);
@@ -169,10 +171,12 @@ W2wPipeline *w2w_pipeline_new(W2wWorld *world, W2wDevice *device, GError **error
 
     pipeline->world = world;
     pipeline->device = device;
+    pipeline->merged = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_merged_lora_free);
     pipeline->lora_paths = g_ptr_array_new_with_free_func(g_free);
     pipeline->embeddings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, w2w_aligned_free);
     pipeline->unet_plans = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_kept_plan_free);
     pipeline->decode_plans = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_kept_plan_free);
+    pipeline->encode_plans = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_kept_plan_free);
     if (!check_class(model, error) || !open_models(pipeline, model, error) ||
         !check_parts(pipeline, model, error) || !w2w_pipeline_match_keys(pipeline, error))
         return NULL;

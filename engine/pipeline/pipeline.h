@@ -8,6 +8,7 @@
 #pragma once
 
 #include "engine/device/device.h"
+#include "engine/diffusion/generator.h"
 #include "engine/diffusion/scheduler.h"
 #include "engine/picture.h"
 #include "engine/progress.h"
@@ -40,29 +41,49 @@ typedef struct {
     guint n_unprojections; /* coefficients to LoRA weights */
     guint n_text_encodings;
     guint n_unet_calls;
+    guint n_merges; /* sets of LoRAs merged into the weights */
 } W2wPipelineCounts;
 W2wPipelineCounts w2w_pipeline_get_counts(const W2wPipeline *pipeline);
 
 #define W2W_RENDER_MAX_SIZE           2048
 #define W2W_RENDER_MAX_GUIDANCE_SCALE 100.0
 
+/* A LoRA beside the identity, of any rank and on any module of UNet and text encoder. */
+typedef struct {
+    const char *path; /* as w2w_lora_open() takes it */
+    double strength;  /* 0: without it; 1: as it was trained; may be negative */
+} W2wRenderLora;
+
 typedef struct {
     const W2wIdentity *identity; /* NULL: the base model, its LoRA off */
     const W2wIdentity
-        *base_identity; /* delayed injection: used while t > from_timestep; NULL: none */
-    double from_timestep;
+        *base_identity;   /* delayed injection: used while t > from_timestep; NULL: none */
+    double from_timestep; /* 0 … the model's training timesteps */
+    const W2wRenderLora *loras;
+    guint n_loras;
     const char *prompt, *negative_prompt; /* UTF-8; the negative one may be NULL: empty */
     gint width, height; /* pixels, multiples of the VAE's downscale up to W2W_RENDER_MAX_SIZE */
     W2wSchedulerKind scheduler;
     guint steps;
     double guidance_scale; /* ≤ 1: no guidance, one UNet call per step */
     guint64 seed;
+    W2wGeneratorKind generator; /* whose random numbers a seed means */
+
+    /*
+     * Image-to-image: the picture that is changed, resampled to width × height where it has another
+     * size (w2w_picture_resample()); or init_image (1,height,width,3) in −1 … 1; NULL: none.
+     * `strength`: 0 … 1, how much of the way from noise to picture is gone: 1 is all of it.
+     */
+    const W2wPicture *init_picture;
+    const float *init_image;
+    double strength;
 
     /* For tests and animation: called with the latents (1,h,w,c) after every step. */
     void (*on_latents)(guint step, double timestep, const float *latents, gsize n,
                        gpointer user_data);
     gpointer on_latents_data;
-    const float *initial_latents; /* (1,h,w,c), standard normal; NULL: from the seed */
+    const float *initial_latents; /* (1,h,w,c), standard normal; NULL: from the seed. Not together
+                                     with a picture */
 } W2wRenderOptions;
 
 /*
@@ -79,11 +100,41 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
                                  const W2wProgress *progress, GError **error);
 
 /*
+ * Merges LoRAs into the weights, in their order: W + strength · scale · B A for every module.
+ * Rendering does it too, with its own options; for who calls the single networks. The set that is
+ * there already (same paths, strengths and files) costs nothing; with another one, texts and
+ * plans made before are dropped. A module that the model does not have, or not in this shape, is
+ * W2W_ERROR_MISMATCH naming it: most of such a LoRA would have no effect, and nobody would know.
+ * After an error none is merged.
+ */
+gboolean w2w_pipeline_set_loras(W2wPipeline *pipeline, const W2wRenderLora *loras, guint n_loras,
+                                GError **error);
+
+/* SHA-256 of the file of number `i` of those that are merged (hex, owned until the next set). */
+const char *w2w_pipeline_get_lora_fingerprint(const W2wPipeline *pipeline, guint i);
+
+/*
  * The single networks, for tests and for what builds on them. Layouts NHWC; results are freed
  * with w2w_aligned_free().
  */
 float *w2w_pipeline_encode_text(W2wPipeline *pipeline, const char *const *prompts, guint n_prompts,
                                 GError **error); /* (n_prompts, length, width) */
+
+/*
+ * "noise_pred" (n,h,w,channels) of latents of that shape and one timestep, each with its own text
+ * embedding (n,length,width), with the identity's LoRA (NULL: none).
+ */
+float *w2w_pipeline_predict_noise(W2wPipeline *pipeline, const W2wIdentity *identity,
+                                  const float *latents, gint n, gint height, gint width,
+                                  double timestep, const float *text_embedding, GError **error);
+
+/*
+ * What the VAE makes of an "image" (1,height,width,3) in −1 … 1: mean and standard deviation
+ * (1,h,w,channels) of its latents, without the scaling factor. Sizes as for a picture, else
+ * W2W_ERROR_USAGE.
+ */
+gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gint width,
+                                   gint height, float *mean, float *std, GError **error);
 
 /* Tokens of a text (77), the UNet's latents and the VAE's: what the sizes above depend on. */
 typedef struct {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The pipeline from the inside. pipeline.c opens and checks the parts, plans.c keeps what was
- * planned, lora.c carries identities into the UNet's plans, text.c prompts, render.c samples.
+ * planned, lora.c carries identities into the UNet's plans, merge.c other LoRAs into weights,
+ * text.c prompts, encode.c pictures, render.c samples.
  */
 #pragma once
 
@@ -15,7 +16,7 @@ G_BEGIN_DECLS
 
 /* A plan of one size, and what its kept inputs hold. */
 typedef struct {
-    gint batch, height, width;
+    gint batch, height, width; /* of the latents */
     W2wPlan *plan;
     guint64 last_used;
     guint64 lora; /* W2wLoraWeights.serial; 0: zeros, as a new plan has them */
@@ -28,6 +29,15 @@ typedef struct {
     float *theta;   /* (n_weights) */
     W2wIdentity *identity;
 } W2wLoraWeights;
+
+/* One LoRA that is merged into the weights. */
+typedef struct {
+    char *path; /* as it was given */
+    double strength;
+    char *source;      /* the file behind it */
+    char *state;       /* of that file when it was read: another one is another LoRA */
+    char *fingerprint; /* SHA-256 of its bytes */
+} W2wMergedLora;
 
 /* Delayed injection needs two identities at a time. */
 #define W2W_N_LORA_WEIGHTS 2
@@ -49,11 +59,13 @@ struct _W2wPipeline {
     guint64 text_serial;    /* of text_prompt and text_negative */
     char *text_prompt, *text_negative;
 
+    GPtrArray *merged; /* W2wMergedLora, in the order in which they were given */
+
     GPtrArray *lora_paths; /* NULL terminated; empty without a space */
     W2wLoraWeights lora_weights[W2W_N_LORA_WEIGHTS];
     guint64 lora_serial;
 
-    GPtrArray *unet_plans, *decode_plans; /* W2wKeptPlan */
+    GPtrArray *unet_plans, *decode_plans, *encode_plans; /* W2wKeptPlan */
     guint64 plan_clock;
 };
 
@@ -66,6 +78,8 @@ void w2w_kept_plan_free(W2wKeptPlan *kept);
 W2wKeptPlan *w2w_pipeline_get_unet_plan(W2wPipeline *pipeline, gint batch, gint height, gint width,
                                         GError **error);
 W2wKeptPlan *w2w_pipeline_get_decode_plan(W2wPipeline *pipeline, gint height, gint width,
+                                          GError **error);
+W2wKeptPlan *w2w_pipeline_get_encode_plan(W2wPipeline *pipeline, gint height, gint width,
                                           GError **error);
 
 /* Plans `graph`, which it takes over, and counts it. */
@@ -88,10 +102,34 @@ void w2w_pipeline_set_lora(W2wPipeline *pipeline, W2wKeptPlan *kept, const W2wLo
 
 void w2w_lora_weights_clear(W2wLoraWeights *weights);
 
+/* NULL is fine; else W2W_ERROR_UNSUPPORTED without a space, W2W_ERROR_MISMATCH of another one. */
+gboolean w2w_pipeline_check_identity(W2wPipeline *pipeline, const W2wIdentity *identity,
+                                     GError **error);
+
+/* --- merge.c --- */
+
+void w2w_merged_lora_free(W2wMergedLora *merged);
+
 /* --- text.c --- */
 
 /* Sets the plan's "text_embedding": negative prompt and prompt for a batch of 2, prompt for 1. */
 gboolean w2w_pipeline_set_text(W2wPipeline *pipeline, W2wKeptPlan *kept, const char *prompt,
                                const char *negative_prompt, GError **error);
+
+/* --- encode.c --- */
+
+/*
+ * torch.randn((1, channels, height, width)), the generator's next draw, turned to channels last:
+ * `n` = height · width · channels numbers.
+ */
+gboolean w2w_pipeline_draw(W2wPipeline *pipeline, W2wGenerator *generator, gsize n, float *out,
+                           GError **error);
+
+/*
+ * The latents of the options' picture, as the UNet sees them: a sample of what the VAE makes of it,
+ * drawn from the generator, times the scaling factor.
+ */
+gboolean w2w_pipeline_encode_init(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                  W2wGenerator *generator, float *latents, GError **error);
 
 G_END_DECLS

@@ -108,3 +108,17 @@ W2wKeptPlan *w2w_pipeline_get_decode_plan(W2wPipeline *pipeline, gint height, gi
                 w2w_vae_record_decode(pipeline->vae, 1, height, width, FALSE, error), 1, height,
                 width, error);
 }
+
+W2wKeptPlan *w2w_pipeline_get_encode_plan(W2wPipeline *pipeline, gint height, gint width,
+                                          GError **error)
+{
+    const gint downscale = pipeline->sizes.downscale;
+    W2wKeptPlan *kept = find(pipeline, pipeline->encode_plans, 1, height, width);
+
+    if (kept != NULL)
+        return kept;
+    return keep(pipeline, pipeline->encode_plans,
+                w2w_vae_record_encode(pipeline->vae, 1, height * downscale, width * downscale,
+                                      FALSE, error),
+                1, height, width, error);
+}

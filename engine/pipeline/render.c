@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/diffusion/generator.h"
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/pipeline/pipeline_internal.h"
@@ -49,20 +48,9 @@ static gboolean fail_usage(GError **error, const char *format, ...)
     return FALSE;
 }
 
-static gboolean check_identity(W2wPipeline *pipeline, const W2wIdentity *identity, GError **error)
+static gboolean has_picture(const W2wRenderOptions *options)
 {
-    W2wSpace *space = w2w_world_get_space(pipeline->world);
-
-    if (identity == NULL)
-        return TRUE;
-    if (space == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                    "An identity cannot be rendered with %s alone: it needs the w2w space that it "
-                    "is of.",
-                    w2w_world_get_model_directory(pipeline->world));
-        return FALSE;
-    }
-    return w2w_identity_check(identity, space, "The identity", error);
+    return options->init_picture != NULL || options->init_image != NULL;
 }
 
 static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
@@ -83,19 +71,38 @@ static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *opt
                           options->guidance_scale, W2W_RENDER_MAX_GUIDANCE_SCALE);
     if (options->prompt == NULL)
         return fail_usage(error, "There is no prompt to render.");
-    if (options->base_identity != NULL && !isfinite(options->from_timestep))
-        return fail_usage(error, "The timestep from which the identity is used is no number.");
-    return check_identity(pipeline, options->identity, error) &&
-           check_identity(pipeline, options->base_identity, error);
+    if (has_picture(options) && !(options->strength > 0.0 && options->strength <= 1.0))
+        return fail_usage(error,
+                          "The strength is %g; more than 0 (the picture as it is) and at most 1 "
+                          "(nothing of it is left) was expected.",
+                          options->strength);
+    if (has_picture(options) && options->initial_latents != NULL)
+        return fail_usage(error, "A rendering starts from a picture or from given latents, not "
+                                 "from both.");
+    return w2w_pipeline_check_identity(pipeline, options->identity, error) &&
+           w2w_pipeline_check_identity(pipeline, options->base_identity, error);
 }
 
 static gboolean start_scheduler(Rendering *rendering, GError **error)
 {
-    rendering->scheduler = w2w_scheduler_new_from_file(rendering->options->scheduler,
-                                                       rendering->pipeline->scheduler_path, error);
-    if (rendering->scheduler == NULL ||
-        !w2w_scheduler_start(rendering->scheduler, rendering->options->steps, error))
+    const W2wRenderOptions *options = rendering->options;
+    guint n_train;
+
+    rendering->scheduler =
+        w2w_scheduler_new_from_file(options->scheduler, rendering->pipeline->scheduler_path, error);
+    if (rendering->scheduler == NULL)
         return FALSE;
+    if (has_picture(options) ? !w2w_scheduler_start_from(rendering->scheduler, options->steps,
+                                                         options->strength, error)
+                             : !w2w_scheduler_start(rendering->scheduler, options->steps, error))
+        return FALSE;
+    n_train = w2w_scheduler_get_noise_schedule(rendering->scheduler)->n_train_timesteps;
+    if (options->base_identity != NULL &&
+        !(options->from_timestep >= 0.0 && options->from_timestep <= n_train))
+        return fail_usage(error,
+                          "The timestep from which the identity is used is %g; 0 to %u was "
+                          "expected.",
+                          options->from_timestep, n_train);
     rendering->timesteps =
         w2w_scheduler_get_timesteps(rendering->scheduler, &rendering->n_timesteps);
     return TRUE;
@@ -120,27 +127,36 @@ static gboolean find_weights(Rendering *rendering, GError **error)
     return TRUE;
 }
 
-/* torch.randn((1, channels, height, width)) from the seed, turned to channels last. */
-static gboolean draw_latents(Rendering *rendering, float *latents, GError **error)
+/* Noise, or the picture's latents with noise; both as the scheduler's first call wants it. */
+static gboolean fill_latents(Rendering *rendering, GError **error)
 {
-    const gsize channels = (gsize)rendering->pipeline->sizes.latent_channels;
-    const gsize n_pixels = rendering->n / channels;
-    g_autoptr(W2wGenerator) generator = w2w_generator_new(rendering->options->seed);
-    W2W_AUTO_ALIGNED float *planes =
-        w2w_aligned_alloc(rendering->n, sizeof *planes, "the latents", error);
+    const W2wRenderOptions *options = rendering->options;
+    const float sigma = (float)w2w_scheduler_get_initial_sigma(rendering->scheduler);
+    const gsize n = rendering->n;
+    g_autoptr(W2wGenerator) generator = w2w_generator_new_kind(options->generator, options->seed);
 
-    if (planes == NULL)
+    if (has_picture(options)) {
+        W2W_AUTO_ALIGNED float *noise = w2w_aligned_alloc(n, sizeof *noise, "the noise", error);
+
+        if (noise == NULL ||
+            !w2w_pipeline_encode_init(rendering->pipeline, options, generator, rendering->latents,
+                                      error) ||
+            !w2w_pipeline_draw(rendering->pipeline, generator, n, noise, error))
+            return FALSE;
+        w2w_scheduler_add_noise(rendering->scheduler, n, noise, rendering->latents);
+        return TRUE;
+    }
+    if (options->initial_latents != NULL)
+        memcpy(rendering->latents, options->initial_latents, n * sizeof(float));
+    else if (!w2w_pipeline_draw(rendering->pipeline, generator, n, rendering->latents, error))
         return FALSE;
-    w2w_generator_randn(generator, rendering->n, planes);
-    for (gsize p = 0; p < n_pixels; p++)
-        for (gsize c = 0; c < channels; c++)
-            latents[p * channels + c] = planes[c * n_pixels + p];
+    for (gsize i = 0; i < n; i++)
+        rendering->latents[i] *= sigma;
     return TRUE;
 }
 
 static gboolean make_latents(Rendering *rendering, GError **error)
 {
-    const float sigma = (float)w2w_scheduler_get_initial_sigma(rendering->scheduler);
     const gsize n = rendering->n;
 
     rendering->latents = w2w_aligned_alloc(n, sizeof(float), "the latents", error);
@@ -152,15 +168,7 @@ static gboolean make_latents(Rendering *rendering, GError **error)
         return FALSE;
     rendering->noise_pred =
         w2w_aligned_alloc(n, rendering->batch * sizeof(float), "the latents", error);
-    if (rendering->noise_pred == NULL)
-        return FALSE;
-    if (rendering->options->initial_latents != NULL)
-        memcpy(rendering->latents, rendering->options->initial_latents, n * sizeof(float));
-    else if (!draw_latents(rendering, rendering->latents, error))
-        return FALSE;
-    for (gsize i = 0; i < n; i++)
-        rendering->latents[i] *= sigma;
-    return TRUE;
+    return rendering->noise_pred != NULL && fill_latents(rendering, error);
 }
 
 /* Noise of one call: uncond + scale · (cond − uncond), into the first picture's place. */
@@ -263,7 +271,8 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
         return NULL;
     rendering.n =
         (gsize)rendering.height * (gsize)rendering.width * (gsize)pipeline->sizes.latent_channels;
-    if (!find_weights(&rendering, error))
+    if (!w2w_pipeline_set_loras(pipeline, options->loras, options->n_loras, error) ||
+        !find_weights(&rendering, error))
         return NULL;
     kept = w2w_pipeline_get_unet_plan(pipeline, (gint)rendering.batch, rendering.height,
                                       rendering.width, error);

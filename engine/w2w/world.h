@@ -24,7 +24,7 @@ typedef struct {
     char *class_prompt;    /* "person" */
     char *negative_prompt;
     gint width, height; /* pixels */
-    char *scheduler;    /* "pndm" */
+    char *scheduler;    /* "pndm"; NULL: what the model's own folder names */
     gint steps;
     double guidance_scale;
     char *licence, *licence_text; /* may be NULL */

@@ -311,7 +311,7 @@ W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_dir
     card->class_prompt = g_strdup(DEFAULT_CLASS_PROMPT);
     card->negative_prompt = g_strdup(DEFAULT_NEGATIVE_PROMPT);
     card->width = card->height = get_trained_size(model_directory);
-    card->scheduler = g_strdup(w2w_scheduler_names[0]);
+    card->scheduler = NULL; /* the model's own */
     card->steps = DEFAULT_STEPS;
     card->guidance_scale = DEFAULT_GUIDANCE_SCALE;
     return card;

@@ -98,7 +98,8 @@ static W2wRenderOptions options_from(JsonObject *params, const char *steps)
     g_assert_true(json_object_has_member(params, steps));
     return (W2wRenderOptions){
         .prompt = json_object_get_string_member(params, "prompt"),
-        .negative_prompt = json_object_get_string_member(params, "negative_prompt"),
+        .negative_prompt =
+            json_object_get_string_member_with_default(params, "negative_prompt", NULL),
         .steps = (guint)json_object_get_int_member(params, steps),
         .guidance_scale = json_object_get_double_member(params, "guidance_scale")};
 }
@@ -184,8 +185,18 @@ static void compare_rendering(Fixture *fixture, const char *file, const char *pr
     }
 }
 
-static void test_pndm(void)
+/* "dpmpp-2m-karras" as the folder's files are named: "dpmpp_2m_karras". */
+static char *file_word(const char *scheduler)
 {
+    return g_strdelimit(g_strdup(scheduler), "-", '_');
+}
+
+/* All sizes that the folder has for a sampler, with the identity. */
+static void test_sampler(gconstpointer data)
+{
+    const char *scheduler = data;
+    g_autofree char *word = file_word(scheduler);
+    g_autofree char *file = g_strconcat("render_", word, NULL);
     Fixture fixture;
     g_autoptr(W2wIdentity) identity = NULL;
     const char *const *key;
@@ -193,7 +204,7 @@ static void test_pndm(void)
 
     open_golden(&fixture);
     identity = identity_from(&fixture, "lora", "coefficients");
-    key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, "render_pndm"));
+    key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, file));
     for (; *key != NULL; key++) {
         g_autofree char *prefix = NULL;
         W2wRenderOptions options = options_from(get_params(&fixture, "render"), "steps");
@@ -201,11 +212,92 @@ static void test_pndm(void)
         if (!g_str_has_suffix(*key, ".latents"))
             continue;
         prefix = g_strndup(*key, strlen(*key) - strlen("latents"));
+        options.scheduler = scheduler_of(scheduler);
         options.identity = identity;
-        compare_rendering(&fixture, "render_pndm", prefix, &options, NULL);
+        compare_rendering(&fixture, file, prefix, &options, NULL);
         n_sizes++;
     }
     g_assert_cmpuint(n_sizes, >, 0);
+    close_fixture(&fixture);
+}
+
+/* The last latents, from which the picture is made. */
+typedef struct {
+    float *planes;
+    gint64 channels, n_pixels;
+} Last;
+
+static void keep_last(guint step, double timestep, const float *latents, gsize n,
+                      gpointer user_data)
+{
+    Last *last = user_data;
+
+    g_assert_cmpint((gint64)n, ==, last->channels * last->n_pixels);
+    to_planes(latents, last->channels, last->n_pixels, last->planes);
+}
+
+/* "ddim.latents", and "ddim.decoded" where the folder has it, from "image". */
+static void compare_img2img(Fixture *fixture, const char *key, W2wRenderOptions *options)
+{
+    static const char file[] = "render_img2img";
+    g_autoptr(GError) error = NULL;
+    g_autofree char *word = g_strndup(key, strlen(key) - strlen(".latents"));
+    g_autofree char *name = g_strdelimit(g_strdup(word), "_", '-');
+    g_autofree char *decoded_key = g_strconcat(word, ".decoded", NULL);
+    const W2wArray *expected = w2w_golden_get(fixture->golden, file, key);
+    g_autofree float *planes = g_new(float, (gsize)expected->n_elements);
+    Last last = {planes, expected->shape[1], expected->shape[2] * expected->shape[3]};
+    W2W_AUTO_ALIGNED float *image = NULL;
+
+    options->scheduler = scheduler_of(name);
+    options->on_latents = keep_last;
+    options->on_latents_data = &last;
+    image = w2w_pipeline_render_float(fixture->pipeline, options, NULL, &error);
+    g_assert_no_error(error);
+    w2w_golden_compare(fixture->golden, file, key, NULL, planes);
+    if (w2w_safetensors_peek(w2w_golden_get_file(fixture->golden, file), decoded_key) != NULL) {
+        const gint64 n_pixels = (gint64)options->width * options->height;
+        g_autofree float *image_planes = g_new(float, (gsize)n_pixels * 3);
+
+        to_planes(image, 3, n_pixels, image_planes);
+        w2w_golden_compare(fixture->golden, file, decoded_key, NULL, image_planes);
+    }
+}
+
+static void test_img2img(void)
+{
+    static const char file[] = "render_img2img";
+    Fixture fixture;
+    g_autoptr(W2wIdentity) identity = NULL;
+    g_autofree float *planes = NULL;
+    g_autofree float *image = NULL;
+    const W2wArray *array;
+    const char *const *key;
+    W2wRenderOptions options;
+    JsonObject *params;
+    guint n_samplers = 0;
+
+    open_golden(&fixture);
+    identity = identity_from(&fixture, "lora", "coefficients");
+    params = get_params(&fixture, file);
+    options = options_from(params, "steps");
+    options.identity = identity;
+    options.seed = (guint64)json_object_get_int_member(params, "seed");
+    options.strength = json_object_get_double_member(params, "strength");
+    array = w2w_golden_get(fixture.golden, file, "image");
+    planes = w2w_golden_get_f32(fixture.golden, file, "image");
+    image = g_new(float, (gsize)array->n_elements);
+    options.height = (gint)array->shape[2];
+    options.width = (gint)array->shape[3];
+    to_channels_last(planes, 3, array->shape[2] * array->shape[3], image);
+    options.init_image = image;
+    key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, file));
+    for (; *key != NULL; key++)
+        if (g_str_has_suffix(*key, ".latents")) {
+            compare_img2img(&fixture, *key, &options);
+            n_samplers++;
+        }
+    g_assert_cmpuint(n_samplers, >, 0);
     close_fixture(&fixture);
 }
 
@@ -370,7 +462,13 @@ static void test_embedded_world(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/render/golden/pndm-latents-and-picture", test_pndm);
+    for (guint i = 0; w2w_scheduler_names[i] != NULL; i++) {
+        g_autofree char *path =
+            g_strdup_printf("/render/golden/%s-latents-and-picture", w2w_scheduler_names[i]);
+
+        g_test_add_data_func(path, w2w_scheduler_names[i], test_sampler);
+    }
+    g_test_add_func("/render/golden/image-to-image", test_img2img);
     g_test_add_func("/render/golden/delayed-injection", test_delayed);
     g_test_add_func("/render/golden/seed-to-8-bit-picture", test_seeded);
     g_test_add_func("/render/golden/embedded-world", test_embedded_world);

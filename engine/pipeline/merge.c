@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * LoRAs beside an identity: any rank, any module, so they are merged into copies of the weights
+ * that they touch, before graphs are planned. They change rarely; what changes with every slider is
+ * the identity, whose own factors stay inputs of the plans.
+ *
+ * Plans hold the arrays that they were made with (and share packed ones by address while they hold
+ * them), so plans of another set could neither be used nor mistaken for this one's; they are
+ * dropped first, for their memory.
+ */
+#include <glib/gstdio.h>
+#include <math.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/pipeline/pipeline_internal.h"
+#include "engine/w2w/lora_file.h"
+
+#define CHUNK (1 << 20)
+
+void w2w_merged_lora_free(W2wMergedLora *merged)
+{
+    if (merged == NULL)
+        return;
+    g_free(merged->path);
+    g_free(merged->source);
+    g_free(merged->state);
+    g_free(merged->fingerprint);
+    g_free(merged);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wMergedLora, w2w_merged_lora_free)
+
+static void append_state(GString *state, const char *path)
+{
+    GStatBuf info;
+
+    if (g_stat(path, &info) == 0)
+        g_string_append_printf(state, "%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %ld.%ld;",
+                               (guint64)info.st_ino, (gint64)info.st_size,
+                               (long)info.st_mtim.tv_sec, (long)info.st_mtim.tv_nsec);
+    else
+        g_string_append(state, "-;");
+}
+
+/* What changes when somebody writes the file anew, or the settings that PEFT puts beside it. */
+static char *get_state(const char *source)
+{
+    GString *state = g_string_new(NULL);
+    g_autofree char *folder = g_path_get_dirname(source);
+    g_autofree char *config = g_build_filename(folder, "adapter_config.json", NULL);
+
+    append_state(state, source);
+    append_state(state, config);
+    return g_string_free(state, FALSE);
+}
+
+static char *hash_file(const char *path, GError **error)
+{
+    g_autoptr(GFile) file = g_file_new_for_path(path);
+    g_autoptr(GFileInputStream) stream = g_file_read(file, NULL, error);
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    W2W_AUTO_ALIGNED guchar *buffer = NULL;
+    gssize n;
+
+    if (stream == NULL)
+        return NULL;
+    buffer = w2w_aligned_alloc(CHUNK, 1, "a piece of a file", error);
+    if (buffer == NULL)
+        return NULL;
+    while ((n = g_input_stream_read(G_INPUT_STREAM(stream), buffer, CHUNK, NULL, error)) > 0)
+        g_checksum_update(checksum, buffer, n);
+    return n == 0 ? g_strdup(g_checksum_get_string(checksum)) : NULL;
+}
+
+static gboolean is_same(const W2wMergedLora *merged, const W2wRenderLora *lora)
+{
+    g_autofree char *state = get_state(merged->source);
+
+    return g_str_equal(merged->path, lora->path) && merged->strength == lora->strength &&
+           g_str_equal(merged->state, state);
+}
+
+static gboolean is_same_set(const W2wPipeline *pipeline, const W2wRenderLora *loras, guint n_loras)
+{
+    if (pipeline->merged->len != n_loras)
+        return FALSE;
+    for (guint i = 0; i < n_loras; i++)
+        if (!is_same(pipeline->merged->pdata[i], &loras[i]))
+            return FALSE;
+    return TRUE;
+}
+
+/* Back to the files' own weights, and nothing left that was made with others. */
+static void unmerge(W2wPipeline *pipeline)
+{
+    g_ptr_array_set_size(pipeline->unet_plans, 0);
+    g_clear_pointer(&pipeline->text_plan, w2w_plan_free);
+    g_hash_table_remove_all(pipeline->embeddings);
+    w2w_unet_clear_weight_deltas(pipeline->unet);
+    w2w_text_encoder_clear_weight_deltas(pipeline->text_encoder);
+    g_ptr_array_set_size(pipeline->merged, 0);
+}
+
+static const W2wArray *peek_weight(const W2wPipeline *pipeline, const W2wLoraModule *module,
+                                   const char *name)
+{
+    return module->in_text_encoder ? w2w_text_encoder_peek_weight(pipeline->text_encoder, name)
+                                   : w2w_unet_peek_weight(pipeline->unet, name);
+}
+
+/* The weight of a module; W2W_ERROR_MISMATCH where the model's is missing or another one. */
+static const W2wArray *find_weight(W2wPipeline *pipeline, const W2wLora *lora,
+                                   const W2wLoraModule *module, const char *name, GError **error)
+{
+    const W2wArray *weight = peek_weight(pipeline, module, name);
+    const char *model = w2w_world_get_model_directory(pipeline->world);
+    g_autofree char *shape = NULL;
+
+    if (weight == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
+                    "%s is a LoRA for another model than %s, whose %s has no %s.", lora->source,
+                    model, module->in_text_encoder ? "text encoder" : "UNet", module->path);
+        return NULL;
+    }
+    if (weight->n_dims >= 2 && weight->shape[0] == w2w_lora_module_get_n_out(module) &&
+        weight->n_elements == w2w_lora_module_get_n_elements(module))
+        return weight;
+    shape = w2w_array_shape_to_string(weight);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
+                "%s is a LoRA for another model than %s, whose %s has a weight of the shape %s: "
+                "the LoRA's has %" G_GINT64_FORMAT " outputs and %" G_GINT64_FORMAT " numbers.",
+                lora->source, model, module->path, shape, w2w_lora_module_get_n_out(module),
+                w2w_lora_module_get_n_elements(module));
+    return NULL;
+}
+
+static gboolean merge_module(W2wPipeline *pipeline, const W2wLora *lora,
+                             const W2wLoraModule *module, double strength, GError **error)
+{
+    g_autofree char *name = g_strconcat(module->path, ".weight", NULL);
+    const W2wArray *weight = find_weight(pipeline, lora, module, name, error);
+    W2W_AUTO_ALIGNED float *delta = NULL;
+
+    if (weight == NULL)
+        return FALSE;
+    if (strength == 0.0)
+        return TRUE;
+    delta = w2w_aligned_alloc((gsize)weight->n_elements, sizeof *delta, "a LoRA's change", error);
+    if (delta == NULL ||
+        !w2w_lora_module_get_delta(module, strength, weight->n_elements, delta, error))
+        return FALSE;
+    return module->in_text_encoder
+               ? w2w_text_encoder_add_weight_delta(pipeline->text_encoder, name, delta, error)
+               : w2w_unet_add_weight_delta(pipeline->unet, name, delta, error);
+}
+
+static gboolean merge(W2wPipeline *pipeline, const W2wRenderLora *given, GError **error)
+{
+    g_autoptr(W2wLora) lora = NULL;
+    g_autoptr(W2wMergedLora) merged = g_new0(W2wMergedLora, 1);
+
+    if (!isfinite(given->strength)) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE, "The strength of the LoRA %s is no number.",
+                    given->path);
+        return FALSE;
+    }
+    lora = w2w_lora_open(given->path, error);
+    if (lora == NULL)
+        return FALSE;
+    merged->path = g_strdup(given->path);
+    merged->strength = given->strength;
+    merged->source = g_strdup(lora->source);
+    merged->state = get_state(lora->source); /* before it is read: a change meanwhile is one */
+    merged->fingerprint = hash_file(lora->source, error);
+    if (merged->fingerprint == NULL)
+        return FALSE;
+    for (guint i = 0; i < lora->modules->len; i++)
+        if (!merge_module(pipeline, lora, lora->modules->pdata[i], given->strength, error))
+            return FALSE;
+    g_ptr_array_add(pipeline->merged, g_steal_pointer(&merged));
+    return TRUE;
+}
+
+gboolean w2w_pipeline_set_loras(W2wPipeline *pipeline, const W2wRenderLora *loras, guint n_loras,
+                                GError **error)
+{
+    if (is_same_set(pipeline, loras, n_loras))
+        return TRUE;
+    unmerge(pipeline);
+    for (guint i = 0; i < n_loras; i++)
+        if (!merge(pipeline, &loras[i], error)) {
+            unmerge(pipeline);
+            return FALSE;
+        }
+    pipeline->counts.n_merges++;
+    return TRUE;
+}
+
+const char *w2w_pipeline_get_lora_fingerprint(const W2wPipeline *pipeline, guint i)
+{
+    const W2wMergedLora *merged;
+
+    g_return_val_if_fail(i < pipeline->merged->len, NULL);
+    merged = pipeline->merged->pdata[i];
+    return merged->fingerprint;
+}
