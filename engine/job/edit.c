@@ -43,11 +43,15 @@ static const W2wParameter parameters[] = {
         .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
                     "the paper."),
     },
-    W2W_FROM_TIMESTEP_PARAMETER(
-        W2W_RENDERING_MAX_TIMESTEP,
-        N_("Keeps the composition: down to this timestep the identity as it "
-           "was is rendered, and from there the new one; 1000: the new one "
-           "from the beginning.")),
+    {
+        .name = "from-timestep",
+        .type = W2W_PARAMETER_DOUBLE,
+        .maximum = W2W_RENDERING_MAX_TIMESTEP,
+        .number = W2W_RENDERING_MAX_TIMESTEP,
+        .label = N_("_From timestep"),
+        .blurb = N_("Keeps the composition: down to this timestep the identity as it was is "
+                    "rendered, and from there the new one; 1000: the new one from the beginning."),
+    },
     W2W_PICTURE_SEED_PARAMETER,
     W2W_NO_PICTURE_PARAMETER,
     W2W_RENDERING_PARAMETERS,
@@ -151,7 +155,8 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 {
     g_auto(Edit) edit = {0};
 
-    return edit_init(&edit, world, values, error) && w2w_rendering_check_files(&edit.rendering, error);
+    return edit_init(&edit, world, values, error) &&
+           w2w_rendering_check_files(&edit.rendering, error);
 }
 
 /* "Wavy hair" where the card knows it, else "Wavy_Hair". */

@@ -19,9 +19,16 @@ static const W2wParameter parameters[] = {
         .blurb = N_("An identity for the composition: it is rendered first, and from a timestep on "
                     "the identity to show, which then decides about the details."),
     },
-    W2W_FROM_TIMESTEP_PARAMETER(
-        700.0, N_("Where the base identity ends, from 1000 (at once) to 0 (never): "
-                  "the timestep from which the identity to show is rendered.")),
+    {
+        .name = "from-timestep",
+        .type = W2W_PARAMETER_DOUBLE,
+        .flags = W2W_PARAMETER_FILES_ONLY, /* a layer has no base identity */
+        .maximum = W2W_RENDERING_MAX_TIMESTEP,
+        .number = 700.0,
+        .label = N_("_From timestep"),
+        .blurb = N_("Where the base identity ends, from 1000 (at once) to 0 (never): the timestep "
+                    "from which the identity to show is rendered."),
+    },
     W2W_PICTURE_SEED_PARAMETER,
     W2W_RENDERING_PARAMETERS,
 };
@@ -74,7 +81,8 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 {
     g_auto(Render) render = {0};
 
-    return render_init(&render, world, values, error) && w2w_rendering_check_files(&render.rendering, error);
+    return render_init(&render, world, values, error) &&
+           w2w_rendering_check_files(&render.rendering, error);
 }
 
 /* Who gave the composition: its name and recipe, and the file as it was. */

@@ -131,18 +131,11 @@ extern const char *const w2w_rendering_generator_labels[];
         .blurb = N_("How noise becomes a picture; world: the world's own."),                       \
     }
 
-/* The tail of a job that knows two identities: one for the layout, one for the details. */
-#define W2W_FROM_TIMESTEP_PARAMETER(default_timestep, words)                                       \
-    {                                                                                              \
-        .name = "from-timestep", .type = W2W_PARAMETER_DOUBLE,                                     \
-        .maximum = W2W_RENDERING_MAX_TIMESTEP, .number = (default_timestep),                       \
-        .label = N_("_From timestep"), .blurb = words,                                             \
-    }
-
 /* Of a job that makes identities: they may be wanted without their pictures. */
 #define W2W_NO_PICTURE_PARAMETER                                                                   \
     {                                                                                              \
-        .name = "no-picture", .type = W2W_PARAMETER_SWITCH, .label = N_("N_o picture"),            \
+        .name = "no-picture", .type = W2W_PARAMETER_SWITCH, .flags = W2W_PARAMETER_FILES_ONLY,     \
+        .label = N_("N_o picture"),                                                                \
         .blurb = N_("Make the identity alone, without the time that its picture takes."),          \
     }
 

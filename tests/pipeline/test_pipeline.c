@@ -19,7 +19,7 @@ enum { WIDTH = 64, HEIGHT = 48, STEPS = 3, N_VALUES = WIDTH * HEIGHT * 3 };
 
 static W2wPipeline *new_pipeline(W2wWorld *world, GError **error)
 {
-    const W2wDeviceOptions options = {0};
+    const W2wDeviceOptions options = {.compute_type = W2W_COMPUTE_F32};
     W2wDevice *device = w2w_device_new("cpu", &options, error);
 
     g_assert_nonnull(device);
@@ -234,7 +234,7 @@ static void test_delayed_injection(void)
     options.identity = edited;
     only_edited = render(pipeline, &options);
     options.base_identity = base;
-    options.from_timestep = -1.0;
+    options.from_timestep = 0.0;
     never = render(pipeline, &options);
     options.from_timestep = 1000.0;
     at_once = render(pipeline, &options);

@@ -20,7 +20,7 @@ typedef struct {
 static W2wPipeline *open_pipeline(W2wWorld *world)
 {
     g_autoptr(GError) error = NULL;
-    const W2wDeviceOptions options = {0};
+    const W2wDeviceOptions options = {.compute_type = W2W_COMPUTE_F32};
     W2wDevice *device = w2w_device_new("cpu", &options, &error);
     W2wPipeline *pipeline;
 
@@ -442,10 +442,7 @@ static void test_embedded_world(void)
         guint who = 0;
 
         g_assert_cmpuint(g_strv_length(words), ==, 4);
-        if (!g_strv_contains(w2w_scheduler_names, words[1])) {
-            g_test_message("%s: this program has no %s", *key, words[1]);
-            continue;
-        }
+        g_strdelimit(words[1], "_", '-');
         while (names[who] != NULL && !g_str_equal(names[who], words[0]))
             who++;
         g_assert_nonnull(names[who]);
