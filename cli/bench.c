@@ -318,6 +318,7 @@ const W2wCommand w2w_bench_command = {
     .name = "bench",
     .arguments = "unet|vae-decode|text",
     .max_arguments = 1,
+    .blurb = "Time a part of the model on this machine.",
     .help = "Times one network of the model alone, with made-up input, and prints the seconds of "
             "the first run (cold_s), of each other one (each_s) and of the fastest (best_s).",
     .own_parameters = parameters,

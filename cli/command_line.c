@@ -38,6 +38,15 @@ const W2wParameter w2w_general_parameters[] = {
         .blurb = "What computes; reference is slow and for comparing only.",
     },
     {
+        .name = "dtype",
+        .type = W2W_PARAMETER_CHOICE,
+        .string = "auto",
+        .choices = w2w_compute_type_names,
+        .label = "Type",
+        .blurb = "What numbers it computes with; auto: bfloat16 where the processor is made for "
+                 "it, else float32; f64 is for reference only.",
+    },
+    {
         .name = "threads",
         .type = W2W_PARAMETER_INT,
         .maximum = 1024,

@@ -79,7 +79,7 @@ struct _W2wCommandLine {
     gboolean json, help, version, man;
 };
 
-/* world, model, space, device, threads; and the switches; both for help and man page too. */
+/* world, model, space, device, dtype, threads; and the switches; both for help and man page too. */
 extern const W2wParameter w2w_general_parameters[];
 extern const guint w2w_n_general_parameters;
 extern const W2wSwitch w2w_switches[];

@@ -7,6 +7,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/report.h"
 #include "cli/session.h"
 #include "cli/terminal_progress.h"
 #include "engine/error.h"
@@ -16,7 +17,8 @@
 typedef struct {
     const W2wOutput *output;
     GCancellable *cancellable;
-    JsonArray *results;   /* NULL without --json */
+    JsonArray *results; /* NULL without --json */
+    const char *job_name;
     gboolean report_seed; /* nobody chose it */
     guint n_written;
     GError *error; /* of writing; the job is cancelled then */
@@ -30,47 +32,80 @@ static void add_path(JsonObject *object, const char *name, const char *path)
         json_object_set_string_member(object, name, shown);
 }
 
-static void add_result(JsonArray *results, const W2wJobResult *result, const char *identity_path,
-                       const char *picture_path)
+static JsonNode *parse_object(const char *text)
+{
+    return text != NULL ? w2w_json_parse_any(text, strlen(text), "JSON", NULL) : NULL;
+}
+
+static void add_result(JsonArray *results, const W2wJobResult *result, const W2wWritten *written)
 {
     JsonObject *object = json_object_new();
-    JsonNode *recipe = w2w_json_parse_any(result->recipe, strlen(result->recipe), "recipe", NULL);
+    JsonNode *recipe = parse_object(result->recipe);
+    JsonNode *report = parse_object(result->report);
 
-    json_object_set_string_member(object, "name", result->name);
-    json_object_set_int_member(object, "seed", (gint64)result->seed);
-    add_path(object, "identity", identity_path);
-    add_path(object, "picture", picture_path);
+    if (result->name != NULL)
+        json_object_set_string_member(object, "name", result->name);
+    if (recipe != NULL)
+        json_object_set_int_member(object, "seed", (gint64)result->seed);
+    add_path(object, "identity", written->identity);
+    add_path(object, "picture", written->picture);
+    if (written->files != NULL) {
+        JsonArray *files = json_array_new();
+
+        for (guint i = 0; i < written->files->len; i++) {
+            g_autofree char *shown = g_filename_display_name(written->files->pdata[i]);
+
+            json_array_add_string_element(files, shown);
+        }
+        json_object_set_array_member(object, "files", files);
+    }
     if (recipe != NULL)
         json_object_set_member(object, "recipe", recipe);
+    if (report != NULL)
+        json_object_set_member(object, "report", report);
     if (result->message != NULL)
         json_object_set_string_member(object, "message", result->message);
     json_array_add_object_element(results, object);
 }
 
+/* Names of files one a line, and what was found: standard output is for them alone. */
+static void print_result(const W2wJobResult *result, const W2wWritten *written)
+{
+    g_autoptr(JsonObject) report =
+        result->report != NULL
+            ? w2w_json_parse(result->report, strlen(result->report), "report", NULL)
+            : NULL;
+
+    if (written->identity != NULL)
+        printf("%s\n", written->identity);
+    if (written->picture != NULL)
+        printf("%s\n", written->picture);
+    for (guint i = 0; written->files != NULL && i < written->files->len; i++)
+        printf("%s\n", (const char *)written->files->pdata[i]);
+    if (report != NULL)
+        w2w_report_print(stdout, report);
+    fflush(stdout); /* whoever reads along may use it already */
+}
+
 static void write_result(Run *run, const W2wJobResult *result)
 {
-    g_autofree char *identity_path = NULL;
-    g_autofree char *picture_path = NULL;
+    g_auto(W2wWritten) written = {NULL};
 
-    if (!w2w_output_write(run->output, result, &identity_path, &picture_path, &run->error)) {
+    if (!w2w_output_write(run->output, result, &written, &run->error)) {
         g_cancellable_cancel(run->cancellable);
         return;
     }
     run->n_written++;
     w2w_terminal_progress_clear();
-    if (run->report_seed)
+    if (run->report_seed && result->picture != NULL)
         fprintf(stderr, "Seed %" G_GUINT64_FORMAT "\n", result->seed);
     if (result->message != NULL)
-        fprintf(stderr, "%s: %s\n", result->name, result->message);
-    if (run->results != NULL) {
-        add_result(run->results, result, identity_path, picture_path);
-        return;
-    }
-    if (identity_path != NULL)
-        printf("%s\n", identity_path);
-    if (picture_path != NULL)
-        printf("%s\n", picture_path);
-    fflush(stdout); /* whoever reads along may use it already */
+        fprintf(stderr, "%s: %s\n", result->name != NULL ? result->name : run->job_name,
+                result->message);
+    if (run->results != NULL)
+        add_result(run->results, result, &written);
+    else
+        print_result(result, &written);
 }
 
 static void on_result(W2wJobResult *given, gpointer user_data)
@@ -155,6 +190,13 @@ static void describe_run(JsonObject *json, const W2wCommandLine *line, W2wPipeli
     json_object_set_double_member(json, "seconds", seconds);
 }
 
+/* "" where there is no such option, or it was left out. */
+static const char *output_path(const W2wCommandLine *line)
+{
+    return line->command->n_own_parameters > 0 ? w2w_values_get_string(line->own_values, "output")
+                                               : "";
+}
+
 static gboolean run_job(const W2wCommandLine *line, JsonObject *json, GError **error)
 {
     const W2wJob *job = line->command->job;
@@ -169,7 +211,7 @@ static gboolean run_job(const W2wCommandLine *line, JsonObject *json, GError **e
 
     if (world == NULL || !check_values(line, world, error))
         return FALSE;
-    output = w2w_output_new(job, w2w_values_get_string(line->own_values, "output"), error);
+    output = w2w_output_new(job, output_path(line), error);
     device = output != NULL ? w2w_session_open_device(line, error) : NULL;
     if (device == NULL)
         return FALSE;
@@ -181,6 +223,7 @@ static gboolean run_job(const W2wCommandLine *line, JsonObject *json, GError **e
     }
 
     run.output = output;
+    run.job_name = job->name;
     run.report_seed = w2w_parameter_lookup(job->parameters, job->n_parameters, "seed") != NULL &&
                       w2w_values_get_int(line->values, "seed") < 0;
     run.results = json != NULL ? json_array_new() : NULL;
@@ -209,7 +252,7 @@ W2wCommand *w2w_job_command_new(const W2wJob *job)
     command->parameters = job->parameters;
     command->n_parameters = job->n_parameters;
     command->own_parameters = w2w_output_get_parameter(job);
-    command->n_own_parameters = 1;
+    command->n_own_parameters = command->own_parameters != NULL ? 1 : 0;
     if (job->argument != NULL) {
         command->arguments = "FILE";
         command->argument_parameter = job->argument;

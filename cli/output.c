@@ -16,41 +16,34 @@
 #define PICTURE_SUFFIX  ".png"
 
 typedef enum {
-    LAYOUT_FOLDER,   /* any number of identities with their pictures */
-    LAYOUT_IDENTITY, /* an identity, and its picture beside it */
+    LAYOUT_FOLDER, /* as output.h says */
+    LAYOUT_IDENTITY,
     LAYOUT_PICTURE,
+    LAYOUT_FILES,
+    LAYOUT_NONE,
 } Layout;
 
+#define OUTPUT(flags_, blurb_)                                                                     \
+    {                                                                                              \
+        .name = "output", .short_name = 'o', .type = W2W_PARAMETER_PATH, .flags = flags_,          \
+        .label = "Output", .blurb = blurb_,                                                        \
+    }
+
+#define FOLDER_BLURB                                                                               \
+    "Folder for identities and pictures, person-<seed>.safetensors and .png; made where it is "    \
+    "missing."
+#define IDENTITY_BLURB "File for the new identity; its picture gets the same name with .png."
+
+/* A row for each job of w2w_jobs[]. */
 static const struct {
     const W2wJob *job;
     Layout layout;
-    W2wParameter parameter;
+    W2wParameter parameter; /* not of LAYOUT_NONE */
 } outputs[] = {
-    {&w2w_sample_job,
-     LAYOUT_FOLDER,
-     {.name = "output",
-      .short_name = 'o',
-      .type = W2W_PARAMETER_PATH,
-      .flags = W2W_PARAMETER_REQUIRED,
-      .label = "Output",
-      .blurb = "Folder for identities and pictures, person-<seed>.safetensors and .png; made where "
-               "it is missing."}},
-    {&w2w_edit_job,
-     LAYOUT_IDENTITY,
-     {.name = "output",
-      .short_name = 'o',
-      .type = W2W_PARAMETER_PATH,
-      .flags = W2W_PARAMETER_REQUIRED,
-      .label = "Output",
-      .blurb = "File for the new identity; its picture gets the same name with .png."}},
-    {&w2w_render_job,
-     LAYOUT_PICTURE,
-     {.name = "output",
-      .short_name = 'o',
-      .type = W2W_PARAMETER_PATH,
-      .flags = W2W_PARAMETER_REQUIRED,
-      .label = "Output",
-      .blurb = "File for the picture, name.png."}},
+    {&w2w_sample_job, LAYOUT_FOLDER, OUTPUT(W2W_PARAMETER_REQUIRED, FOLDER_BLURB)},
+    {&w2w_edit_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
+    {&w2w_render_job, LAYOUT_PICTURE,
+     OUTPUT(W2W_PARAMETER_REQUIRED, "File for the picture, name.png.")},
 };
 
 struct _W2wOutput {
@@ -68,7 +61,9 @@ static guint find_output(const W2wJob *job)
 
 const W2wParameter *w2w_output_get_parameter(const W2wJob *job)
 {
-    return &outputs[find_output(job)].parameter;
+    const guint i = find_output(job);
+
+    return outputs[i].layout != LAYOUT_NONE ? &outputs[i].parameter : NULL;
 }
 
 static gboolean has_suffix(const char *path, const char *suffix)
@@ -83,7 +78,7 @@ static gboolean check_name(Layout layout, const char *path, GError **error)
 {
     g_autofree char *shown = g_filename_display_name(path);
 
-    if (layout == LAYOUT_FOLDER)
+    if (layout == LAYOUT_FOLDER || layout == LAYOUT_FILES)
         return TRUE;
     if (g_str_has_suffix(path, "/") || g_file_test(path, G_FILE_TEST_IS_DIR)) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
@@ -132,11 +127,12 @@ static gboolean check_folder(const char *folder, GError **error)
 
 W2wOutput *w2w_output_new(const W2wJob *job, const char *path, GError **error)
 {
-    const Layout layout = outputs[find_output(job)].layout;
+    /* LAYOUT_FILES: whether the path becomes a folder is known only with the result. */
+    const Layout layout = *path != 0 ? outputs[find_output(job)].layout : LAYOUT_NONE;
     g_autofree char *folder = layout == LAYOUT_FOLDER ? g_strdup(path) : g_path_get_dirname(path);
     W2wOutput *output;
 
-    if (!check_name(layout, path, error) || !check_folder(folder, error))
+    if (layout != LAYOUT_NONE && (!check_name(layout, path, error) || !check_folder(folder, error)))
         return NULL;
     output = g_new0(W2wOutput, 1);
     output->layout = layout;
@@ -158,14 +154,24 @@ static char *without_suffix(const char *path, const char *suffix)
     return g_strndup(path, strlen(path) - (has_suffix(path, suffix) ? strlen(suffix) : 0));
 }
 
-static void get_paths(const W2wOutput *output, guint64 seed, char **identity_path,
+/* A name that cannot leave its folder. */
+static char *make_stem(const W2wJobResult *result)
+{
+    if (result->stem == NULL || *result->stem == 0)
+        return g_strdup_printf("person-%" G_GUINT64_FORMAT, result->seed);
+    return g_strdelimit(g_strdup(result->stem), "/", '_');
+}
+
+/* Where the identity and the picture would go; NULL where the layout has no place for them. */
+static void get_paths(const W2wOutput *output, const W2wJobResult *result, char **identity_path,
                       char **picture_path)
 {
     g_autofree char *stem = NULL;
 
+    *identity_path = *picture_path = NULL;
     switch (output->layout) {
     case LAYOUT_FOLDER: {
-        g_autofree char *name = g_strdup_printf("person-%" G_GUINT64_FORMAT, seed);
+        g_autofree char *name = make_stem(result);
 
         stem = g_build_filename(output->path, name, NULL);
         *identity_path = g_strconcat(stem, IDENTITY_SUFFIX, NULL);
@@ -178,8 +184,10 @@ static void get_paths(const W2wOutput *output, guint64 seed, char **identity_pat
         *picture_path = g_strconcat(stem, PICTURE_SUFFIX, NULL);
         break;
     case LAYOUT_PICTURE:
-        *identity_path = NULL;
         *picture_path = g_strdup(output->path);
+        break;
+    case LAYOUT_FILES:
+    case LAYOUT_NONE:
         break;
     }
 }
@@ -197,24 +205,56 @@ static gboolean write_bytes(GBytes *bytes, const char *path, GError **error)
     return w2w_atomic_file_commit(file, error);
 }
 
-gboolean w2w_output_write(const W2wOutput *output, const W2wJobResult *result, char **identity_path,
-                          char **picture_path, GError **error)
+/* "" is the path itself; the folder of the others is made with the first of them. */
+static gboolean write_file(const W2wOutput *output, const W2wJobFile *file, W2wWritten *written,
+                           GError **error)
+{
+    g_autofree char *path = *file->name != 0 ? g_build_filename(output->path, file->name, NULL)
+                                             : g_strdup(output->path);
+
+    if (strchr(file->name, '/') != NULL || strcmp(file->name, "..") == 0) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE, "“%s” is no name for a file.", file->name);
+        return FALSE;
+    }
+    if ((*file->name != 0 && !check_folder(output->path, error)) ||
+        (*file->name == 0 && !check_name(LAYOUT_IDENTITY, path, error)) ||
+        !write_bytes(file->bytes, path, error))
+        return FALSE;
+    if (written->files == NULL)
+        written->files = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(written->files, g_steal_pointer(&path));
+    return TRUE;
+}
+
+void w2w_written_clear(W2wWritten *written)
+{
+    g_clear_pointer(&written->identity, g_free);
+    g_clear_pointer(&written->picture, g_free);
+    g_clear_pointer(&written->files, g_ptr_array_unref);
+}
+
+gboolean w2w_output_write(const W2wOutput *output, const W2wJobResult *result, W2wWritten *written,
+                          GError **error)
 {
     const char *const texts[] = {"Title",      result->name,   "Software", "w2w " W2W_VERSION,
                                  "w2w-recipe", result->recipe, NULL};
     g_autofree char *identity = NULL;
     g_autofree char *picture = NULL;
 
-    get_paths(output, result->seed, &identity, &picture);
-    if (result->identity == NULL)
-        g_clear_pointer(&identity, g_free);
-    if (result->picture == NULL)
-        g_clear_pointer(&picture, g_free);
-    if (identity != NULL && !write_bytes(result->identity, identity, error))
-        return FALSE;
-    if (picture != NULL && !w2w_png_write(result->picture, picture, texts, error))
-        return FALSE;
-    *identity_path = g_steal_pointer(&identity);
-    *picture_path = g_steal_pointer(&picture);
+    get_paths(output, result, &identity, &picture);
+    if (identity != NULL && result->identity != NULL) {
+        if (!write_bytes(result->identity, identity, error))
+            return FALSE;
+        written->identity = g_steal_pointer(&identity);
+    }
+    if (picture != NULL && result->picture != NULL) {
+        if (!w2w_png_write(result->picture, picture, texts, error))
+            return FALSE;
+        written->picture = g_steal_pointer(&picture);
+    }
+    for (guint i = 0;
+         output->layout == LAYOUT_FILES && result->files != NULL && i < result->files->len; i++)
+        if (!write_file(output, result->files->pdata[i], written, error))
+            return FALSE;
     return TRUE;
 }

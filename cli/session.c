@@ -37,6 +37,7 @@ W2wDevice *w2w_session_open_device(const W2wCommandLine *line, GError **error)
 {
     const W2wDeviceOptions options = {
         .n_threads = (guint)w2w_values_get_int(line->general, "threads"),
+        .compute_type = (W2wComputeType)w2w_values_get_choice(line->general, "dtype"),
     };
 
     return w2w_device_new(w2w_values_get_string(line->general, "device"), &options, error);

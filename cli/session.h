@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 /* By --world, or --model and --space; the embedded world where nothing is said. */
 W2wWorld *w2w_session_open_world(const W2wCommandLine *line, GError **error);
 
-/* By --device and --threads. */
+/* By --device, --threads and --dtype. */
 W2wDevice *w2w_session_open_device(const W2wCommandLine *line, GError **error);
 
 G_END_DECLS
