@@ -88,9 +88,11 @@ static void watch_allocations(void)
 }
 #endif
 
-static W2wDevice *device;
+/* The networks are tested on each. */
+static const W2wComputeType compute_types[] = {W2W_COMPUTE_F32, W2W_COMPUTE_BF16};
+static W2wDevice *devices[G_N_ELEMENTS(compute_types)];
 
-static void replay_and_count(W2wGraph *graph, GError *error)
+static void replay_and_count(W2wDevice *device, W2wGraph *graph, GError *error)
 {
     g_autoptr(W2wPlan) plan = NULL;
 
@@ -112,17 +114,18 @@ static char *model_directory(const char *part)
     return g_build_filename(g_getenv("W2W_DATA_DIR"), "model", part, NULL);
 }
 
-static void test_text_encoder(void)
+static void test_text_encoder(gconstpointer device)
 {
     g_autofree char *directory = model_directory("text_encoder");
     GError *error = NULL;
     g_autoptr(W2wTextEncoder) encoder = w2w_text_encoder_open(directory, &error);
 
     g_assert_no_error(error);
-    replay_and_count(w2w_text_encoder_record(encoder, 2, FALSE, &error), error);
+    replay_and_count((W2wDevice *)device, w2w_text_encoder_record(encoder, 2, FALSE, &error),
+                     error);
 }
 
-static void test_unet(void)
+static void test_unet(gconstpointer device)
 {
     g_autofree char *directory = model_directory("unet");
     GError *error = NULL;
@@ -140,18 +143,20 @@ static void test_unet(void)
     options.height = options.width = w2w_unet_get_sample_size(unet);
     options.lora_paths = (const char *const *)paths->pdata;
     options.lora_scale = 27.0f;
-    replay_and_count(w2w_unet_record(unet, &options, &error), error);
+    replay_and_count((W2wDevice *)device, w2w_unet_record(unet, &options, &error), error);
 }
 
-static void test_vae(void)
+static void test_vae(gconstpointer device)
 {
     g_autofree char *directory = model_directory("vae");
     GError *error = NULL;
     g_autoptr(W2wVae) vae = w2w_vae_open(directory, &error);
 
     g_assert_no_error(error);
-    replay_and_count(w2w_vae_record_decode(vae, 1, 16, 16, FALSE, &error), error);
-    replay_and_count(w2w_vae_record_encode(vae, 1, 128, 128, FALSE, &error), error);
+    replay_and_count((W2wDevice *)device, w2w_vae_record_decode(vae, 1, 16, 16, FALSE, &error),
+                     error);
+    replay_and_count((W2wDevice *)device, w2w_vae_record_encode(vae, 1, 128, 128, FALSE, &error),
+                     error);
 }
 
 /* The counter itself works, in libraries and in other threads. */
@@ -176,18 +181,30 @@ static void test_counter(void)
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    const W2wDeviceOptions options = {.n_threads = 2};
+    const struct {
+        const char *name;
+        GTestDataFunc func;
+    } tests[] = {{"text-encoder", test_text_encoder}, {"unet", test_unet}, {"vae", test_vae}};
     int status;
 
     g_test_init(&argc, &argv, NULL);
     watch_allocations();
-    device = w2w_device_new("cpu", &options, &error);
-    g_assert_no_error(error);
     g_test_add_func("/replay/the-counter-counts", test_counter);
-    g_test_add_func("/replay/text-encoder-allocates-nothing", test_text_encoder);
-    g_test_add_func("/replay/unet-allocates-nothing", test_unet);
-    g_test_add_func("/replay/vae-allocates-nothing", test_vae);
+    for (guint i = 0; i < G_N_ELEMENTS(devices); i++) {
+        const W2wDeviceOptions options = {.n_threads = 2, .compute_type = compute_types[i]};
+
+        devices[i] = w2w_device_new("cpu", &options, &error);
+        g_assert_no_error(error);
+        for (guint j = 0; j < G_N_ELEMENTS(tests); j++) {
+            g_autofree char *path =
+                g_strdup_printf("/replay/%s/%s-allocates-nothing",
+                                w2w_compute_type_names[compute_types[i]], tests[j].name);
+
+            g_test_add_data_func(path, devices[i], tests[j].func);
+        }
+    }
     status = g_test_run();
-    w2w_device_free(device);
+    for (guint i = 0; i < G_N_ELEMENTS(devices); i++)
+        w2w_device_free(devices[i]);
     return status;
 }

@@ -4,7 +4,20 @@
 
 #include <string.h>
 
-const char *const network_run_devices[] = {"cpu", "reference", NULL};
+const char *const network_run_devices[] = {"cpu", "reference", "reference-f64", NULL};
+
+/* "reference-f64": the device and its compute type. */
+static W2wDevice *device_new(const char *name, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "-", 2);
+    W2wDeviceOptions options = {0};
+
+    for (gint i = 0; parts[1] != NULL && i < W2W_N_COMPUTE_TYPES; i++)
+        if (g_str_equal(parts[1], w2w_compute_type_names[i]))
+            options.compute_type = (W2wComputeType)i;
+    g_assert_true(parts[1] == NULL || options.compute_type != W2W_COMPUTE_AUTO);
+    return w2w_device_new(parts[0], &options, error);
+}
 
 W2wDevice *network_run_device(const char *name)
 {
@@ -16,7 +29,7 @@ W2wDevice *network_run_device(const char *name)
         devices = g_hash_table_new(g_str_hash, g_str_equal);
     device = g_hash_table_lookup(devices, name);
     if (device == NULL) {
-        device = w2w_device_new(name, NULL, &error);
+        device = device_new(name, &error);
         if (device == NULL)
             g_error("%s", error->message);
         g_hash_table_insert(devices, g_strdup(name), device);
@@ -155,19 +168,12 @@ static void registered_free(gpointer data)
     g_free(registered);
 }
 
-void network_run_add(const char *name, const char *what, const W2wArray *input,
-                     gint64 max_reference_pixels, NetworkTest test)
+void network_run_add(const char *name, const char *what, NetworkTest test)
 {
-    const W2wShape shape = shape_of(input);
-
     for (guint i = 0; network_run_devices[i] != NULL; i++) {
-        const gboolean slow = g_str_equal(network_run_devices[i], "reference");
         g_autofree char *path = g_strdup_printf("/%s/%s/%s", name, network_run_devices[i], what);
-        Registered *registered;
+        Registered *registered = g_new0(Registered, 1);
 
-        if (slow && w2w_shape_n_rows(shape) > max_reference_pixels)
-            continue;
-        registered = g_new0(Registered, 1);
         registered->network_case.device = network_run_devices[i];
         registered->network_case.what = g_strdup(what);
         registered->test = test;

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 /* Devices that networks are tested on; NULL terminated. */
 extern const char *const network_run_devices[];
 
-/* A device of that name, made once per test program. */
+/* A device of that name, made once per test program; "reference-f64" names a compute type too. */
 W2wDevice *network_run_device(const char *name);
 
 /* A plan of `graph`, which it takes over; ends the program on an error (`what` names the network).
@@ -41,10 +41,7 @@ gint network_run_batch(const W2wArray *array);
 gint network_run_height(const W2wArray *array);
 gint network_run_width(const W2wArray *array);
 
-/*
- * Registers `test` as "/name/<device>/<what>" on every device; on `reference`, which is slow,
- * only where the input has at most `max_reference_pixels` pixels. `test` gets a NetworkCase.
- */
+/* Registers `test` as "/name/<device>/<what>" on every device. `test` gets a NetworkCase. */
 typedef struct {
     const char *device;
     char *what;
@@ -52,7 +49,6 @@ typedef struct {
 
 typedef void (*NetworkTest)(const NetworkCase *network_case);
 
-void network_run_add(const char *name, const char *what, const W2wArray *input,
-                     gint64 max_reference_pixels, NetworkTest test);
+void network_run_add(const char *name, const char *what, NetworkTest test);
 
 G_END_DECLS

@@ -15,9 +15,6 @@
 #include "engine/formats/json.h"
 #include "tests/models/network_run.h"
 
-/* Naive loops: some seconds for all that has fewer pixels. */
-#define MAX_REFERENCE_PIXELS 1024
-
 static W2wGolden *golden, *mini;
 
 static W2wUnet *open_unet(const char *directory)
@@ -123,17 +120,14 @@ static void add_cases(void)
     for (guint i = 0; keys[i] != NULL; i++) {
         g_autofree char *what = NULL;
         g_autofree char *inside = NULL;
-        const W2wArray *latents = w2w_safetensors_peek(file, keys[i]);
 
         if (!g_str_has_suffix(keys[i], ".latents"))
             continue;
         what = g_strndup(keys[i], strlen(keys[i]) - strlen(".latents"));
         inside = g_strconcat(what, ".inside.conv_in", NULL);
-        network_run_add("unet/noise_prediction", what, latents, MAX_REFERENCE_PIXELS,
-                        test_noise_prediction);
+        network_run_add("unet/noise_prediction", what, test_noise_prediction);
         if (w2w_safetensors_peek(file, inside) != NULL)
-            network_run_add("unet/every_block", what, latents, MAX_REFERENCE_PIXELS,
-                            test_every_block);
+            network_run_add("unet/every_block", what, test_every_block);
         n++;
     }
     if (n == 0)
@@ -307,12 +301,9 @@ int main(int argc, char **argv)
     golden = w2w_golden_open(NULL);
     mini = w2w_golden_open(w2w_golden_mini_dir());
     add_cases();
-    network_run_add("unet/lora", "identity", w2w_golden_get(golden, "lora", "latents"),
-                    MAX_REFERENCE_PIXELS, test_lora);
-    network_run_add("unet/lora", "without", w2w_golden_get(golden, "lora", "latents"),
-                    MAX_REFERENCE_PIXELS, test_without_lora);
-    network_run_add("unet", "embedded_world", w2w_golden_get(mini, "networks", "latents"),
-                    MAX_REFERENCE_PIXELS, test_embedded_world);
+    network_run_add("unet/lora", "identity", test_lora);
+    network_run_add("unet/lora", "without", test_without_lora);
+    network_run_add("unet", "embedded_world", test_embedded_world);
     g_test_add_func("/unet/lora/targets_are_those_of_the_space", test_targets);
     g_test_add_func("/unet/bad_requests_are_refused", test_bad_requests);
     status = g_test_run();

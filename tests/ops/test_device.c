@@ -31,6 +31,28 @@ static void test_unknown_device(void)
         g_assert_nonnull(strstr(error->message, w2w_device_names[i]));
 }
 
+/* float64 is the reference's alone; auto is never what a device says of itself. */
+static void test_compute_types(void)
+{
+    const W2wDeviceOptions f64 = {.compute_type = W2W_COMPUTE_F64}, automatic = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wDevice) reference = w2w_device_new("reference", &f64, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(w2w_device_get_compute_type(reference), ==, W2W_COMPUTE_F64);
+    g_assert_null(w2w_device_new("cpu", &f64, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+    g_assert_nonnull(strstr(error->message, "f64"));
+    g_assert_nonnull(strstr(error->message, "bf16"));
+    for (gsize i = 0; w2w_device_names[i] != NULL; i++) {
+        g_autoptr(GError) failure = NULL;
+        g_autoptr(W2wDevice) device = w2w_device_new(w2w_device_names[i], &automatic, &failure);
+
+        g_assert_no_error(failure);
+        g_assert_cmpint(w2w_device_get_compute_type(device), !=, W2W_COMPUTE_AUTO);
+    }
+}
+
 /* A device may lack an op; its class then has no function for it. */
 static void test_missing_op(void)
 {
@@ -89,6 +111,7 @@ void w2w_add_tests_device(void)
 {
     g_test_add_func("/ops/device/each-device", test_each_device);
     g_test_add_func("/ops/device/unknown-device", test_unknown_device);
+    g_test_add_func("/ops/device/compute-types", test_compute_types);
     g_test_add_func("/ops/device/missing-op", test_missing_op);
     g_test_add_func("/ops/device/names", test_names);
     g_test_add_func("/ops/device/flops", test_flops);
