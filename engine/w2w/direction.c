@@ -37,7 +37,6 @@ static gboolean check_pinverse(const W2wSpace *space, double *of_people, double 
 {
     const guint n = space->n_with_statistics;
     const gsize m = (gsize)space->n_people;
-    g_autofree char *path = NULL;
     double difference = 0.0, length = 0.0;
 
     for (guint j = 0; j < n; j++) /* any mixture of all components does */
@@ -51,12 +50,10 @@ static gboolean check_pinverse(const W2wSpace *space, double *of_people, double 
     }
     if (difference <= MAX_PINVERSE_ERROR * MAX_PINVERSE_ERROR * length)
         return TRUE;
-    path = w2w_space_file(space, W2W_SPACE_PINVERSE);
-    g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                "%s is not the pseudo-inverse of " W2W_SPACE_PROJECTIONS
-                " beside it. Without it, the directions are computed anew.",
-                path);
-    return FALSE;
+    return w2w_space_fail(space, W2W_SPACE_PINVERSE, W2W_ERROR_MISMATCH, error,
+                          "is not the pseudo-inverse of %s beside it. Without it, the directions "
+                          "are computed anew.",
+                          w2w_space_part_name(space, W2W_SPACE_PROJECTIONS));
 }
 
 /* directions (n_attributes, n) = P⁺ y of every attribute */
@@ -73,8 +70,8 @@ static gboolean multiply_pinverse(const W2wSpace *space, double *directions, GEr
         w2w_aligned_alloc((gsize)space->n_people, 2 * sizeof *of_people, "the directions", error);
     if (of_people == NULL || !check_pinverse(space, of_people, of_components, error))
         return FALSE;
-    for (guint a = 0; a < space->labels->len; a++) {
-        const gint8 *labels = space->labels->pdata[a];
+    for (guint a = 0; a < space->people->labels->len; a++) {
+        const gint8 *labels = space->people->labels->pdata[a];
 
         for (gint64 i = 0; i < space->n_people; i++)
             of_people[i] = labels[i];
@@ -93,8 +90,8 @@ static void add_normal_equations(const W2wSpace *space, double *rows, double *gr
 
         w2w_matrix_read_rows(space->projections, first, n_rows, rows);
         w2w_matrix_add_gram(rows, n_rows, n, gram);
-        for (guint a = 0; a < space->labels->len; a++) {
-            const gint8 *labels = space->labels->pdata[a];
+        for (guint a = 0; a < space->people->labels->len; a++) {
+            const gint8 *labels = space->people->labels->pdata[a];
             double *sum = right + (gsize)a * n;
 
             for (gint64 r = 0; r < n_rows; r++)
@@ -105,9 +102,10 @@ static void add_normal_equations(const W2wSpace *space, double *rows, double *gr
 }
 
 /* Solves for all attributes in place: `right` becomes the directions. */
-static gboolean solve_directions(const double *gram, guint n, guint n_attributes, double *right,
+static gboolean solve_directions(const W2wSpace *space, const double *gram, double *right,
                                  GError **error)
 {
+    const guint n = space->n_with_statistics;
     g_autoptr(GError) local = NULL;
     guint dependent;
     g_autoptr(W2wCholesky) cholesky = w2w_cholesky_new(gram, n, 0.0, &dependent, &local);
@@ -115,17 +113,15 @@ static gboolean solve_directions(const double *gram, guint n, guint n_attributes
     /* Fewer people than components, or a component that nobody has: the ridge decides. */
     if (cholesky == NULL && local == NULL)
         cholesky = w2w_cholesky_new(gram, n, RIDGE, &dependent, &local);
-    if (cholesky == NULL) {
-        if (local != NULL)
-            g_propagate_error(error, g_steal_pointer(&local));
-        else
-            g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
-                        "The directions cannot be computed: the people's coefficients in %s are "
-                        "far out of range.",
-                        W2W_SPACE_PROJECTIONS);
+    if (local != NULL) {
+        g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
-    for (guint a = 0; a < n_attributes; a++)
+    if (cholesky == NULL)
+        return w2w_space_fail(space, W2W_SPACE_PROJECTIONS, W2W_ERROR_FORMAT, error,
+                              "holds coefficients so far out of range that no directions can be "
+                              "computed of them.");
+    for (guint a = 0; a < space->people->labels->len; a++)
         w2w_cholesky_solve(cholesky, right + (gsize)a * n);
     return TRUE;
 }
@@ -149,9 +145,9 @@ static double quantile(const double *sorted, gint64 n, double part)
     return sorted[below] + fraction * (sorted[below + 1] - sorted[below]);
 }
 
-/* scores (n_attributes, n_people) of everybody; `rows` is room for a block. */
-static void compute_scores(const W2wSpace *space, const double *directions, double *rows,
-                           double *scores)
+/* scores (n_directions, n_people) of everybody; `rows` is room for a block. */
+static void compute_scores(const W2wSpace *space, const double *directions, guint n_directions,
+                           double *rows, double *scores)
 {
     const guint n = space->n_with_statistics;
 
@@ -164,7 +160,7 @@ static void compute_scores(const W2wSpace *space, const double *directions, doub
 
             for (guint j = 0; j < n; j++)
                 row[j] -= space->coefficient_mean[j];
-            for (guint a = 0; a < space->labels->len; a++)
+            for (guint a = 0; a < n_directions; a++)
                 scores[a * space->n_people + first + r] =
                     w2w_dot(row, directions + (gsize)a * n, n);
         }
@@ -182,12 +178,41 @@ static gboolean solve_normal_equations(const W2wSpace *space, double *rows, doub
     if (gram == NULL)
         return FALSE;
     add_normal_equations(space, rows, gram, directions);
-    return solve_directions(gram, n, space->labels->len, directions, error);
+    return solve_directions(space, gram, directions, error);
+}
+
+/* Sorts the scores. */
+static W2wScoreRange measure(double *scores, gint64 n_people)
+{
+    qsort(scores, (size_t)n_people, sizeof(double), compare_doubles);
+    return (W2wScoreRange){.half_range = (quantile(scores, n_people, HIGH_QUANTILE) -
+                                          quantile(scores, n_people, LOW_QUANTILE)) /
+                                         2.0,
+                           .min = scores[0],
+                           .max = scores[n_people - 1]};
+}
+
+gboolean w2w_space_measure_scores(const W2wSpace *space, const double *direction,
+                                  W2wScoreRange *range, GError **error)
+{
+    W2W_AUTO_ALIGNED double *scores = NULL;
+    W2W_AUTO_ALIGNED double *rows =
+        w2w_aligned_alloc((gsize)MIN(BLOCK_ROWS, space->n_people) * space->n_with_statistics,
+                          sizeof *rows, "a direction", error);
+
+    if (rows == NULL)
+        return FALSE;
+    scores = w2w_aligned_alloc((gsize)space->n_people, sizeof *scores, "a direction", error);
+    if (scores == NULL)
+        return FALSE;
+    compute_scores(space, direction, 1, rows, scores);
+    *range = measure(scores, space->n_people);
+    return TRUE;
 }
 
 gboolean w2w_space_fit_directions(W2wSpace *space, GError **error)
 {
-    const guint n = space->n_with_statistics, n_attributes = space->labels->len;
+    const guint n = space->n_with_statistics, n_attributes = space->people->labels->len;
     W2W_AUTO_ALIGNED double *rows = NULL;
     W2W_AUTO_ALIGNED double *scores = NULL;
     W2W_AUTO_ALIGNED double *directions = NULL;
@@ -209,41 +234,44 @@ gboolean w2w_space_fit_directions(W2wSpace *space, GError **error)
     if (space->pinverse != NULL ? !multiply_pinverse(space, directions, error)
                                 : !solve_normal_equations(space, rows, directions, error))
         return FALSE;
-    compute_scores(space, directions, rows, scores);
+    compute_scores(space, directions, n_attributes, rows, scores);
     space->ranges = g_new0(W2wScoreRange, n_attributes);
-    for (guint a = 0; a < n_attributes; a++) {
-        double *of_attribute = scores + a * space->n_people;
-
-        qsort(of_attribute, (size_t)space->n_people, sizeof(double), compare_doubles);
-        space->ranges[a] =
-            (W2wScoreRange){.half_range = (quantile(of_attribute, space->n_people, HIGH_QUANTILE) -
-                                           quantile(of_attribute, space->n_people, LOW_QUANTILE)) /
-                                          2.0,
-                            .min = of_attribute[0],
-                            .max = of_attribute[space->n_people - 1]};
-    }
+    for (guint a = 0; a < n_attributes; a++)
+        space->ranges[a] = measure(scores + a * space->n_people, space->n_people);
     space->directions = g_steal_pointer(&directions);
     return TRUE;
 }
 
-const double *w2w_space_get_direction(W2wSpace *space, const char *attribute, GError **error)
+/* The direction, and its range where that is asked for. */
+static const double *look_up(W2wSpace *space, const char *name, W2wScoreRange *range,
+                             GError **error)
 {
-    const gint i = w2w_space_find_attribute(space, attribute, error);
+    const gint i = w2w_space_find_attribute(space, name);
+    gboolean is_there = FALSE;
+    const double *direction;
 
-    if (i < 0 || !w2w_space_fit_directions(space, error))
+    if (i < 0) {
+        direction = w2w_space_find_added(space, name, range, &is_there, error);
+        if (!is_there)
+            w2w_space_fail_unknown(space, name, error);
+        return direction;
+    }
+    if (!w2w_space_fit_directions(space, error))
         return NULL;
+    if (range != NULL)
+        *range = space->ranges[i];
     return space->directions + (gsize)i * space->n_with_statistics;
 }
 
-gboolean w2w_space_get_score_range(W2wSpace *space, const char *attribute, W2wScoreRange *range,
+const double *w2w_space_get_direction(W2wSpace *space, const char *name, GError **error)
+{
+    return look_up(space, name, NULL, error);
+}
+
+gboolean w2w_space_get_score_range(W2wSpace *space, const char *name, W2wScoreRange *range,
                                    GError **error)
 {
-    const gint i = w2w_space_find_attribute(space, attribute, error);
-
-    if (i < 0 || !w2w_space_fit_directions(space, error))
-        return FALSE;
-    *range = space->ranges[i];
-    return TRUE;
+    return look_up(space, name, range, error) != NULL;
 }
 
 gboolean w2w_direction_debias(double *direction, guint n, const double *const *others,

@@ -273,28 +273,31 @@ gboolean w2w_edits_get_change(const W2wEdits *edits, W2wSpace *space, W2wMetric 
 W2wAttributeShift *w2w_edits_get_shifts(W2wSpace *space, const float *before, guint n_before,
                                         const float *after, guint n_after, GError **error)
 {
-    const guint n = space->n_with_statistics, n_attributes = space->labels->len;
-    g_autofree W2wAttributeShift *shifts = g_new0(W2wAttributeShift, MAX(n_attributes, 1));
+    const guint n = space->n_with_statistics;
+    const char *const *names = w2w_space_get_direction_names(space);
+    const guint n_names = g_strv_length((char **)names);
+    g_autofree W2wAttributeShift *shifts = g_new0(W2wAttributeShift, MAX(n_names, 1));
 
-    if (!w2w_space_require_people(space, "Comparing identities", error) ||
-        !w2w_space_fit_directions(space, error))
+    if (!w2w_space_require_people(space, "Comparing identities", error))
         return NULL;
-    for (guint a = 0; a < n_attributes; a++) {
-        const double *direction = space->directions + (gsize)a * n;
-        const W2wScoreRange *range = &space->ranges[a];
+    for (guint i = 0; i < n_names; i++) {
+        W2wScoreRange range;
+        const double *direction = w2w_space_get_direction(space, names[i], error);
         double score_before = 0.0, score_after = 0.0;
 
+        if (direction == NULL || !w2w_space_get_score_range(space, names[i], &range, error))
+            return NULL;
         for (guint j = 0; j < n; j++) {
             const double mean = space->coefficient_mean[j];
 
             score_before += direction[j] * ((j < n_before ? (double)before[j] : 0.0) - mean);
             score_after += direction[j] * ((j < n_after ? (double)after[j] : 0.0) - mean);
         }
-        if (range->half_range > 0.0) {
-            shifts[a].before = score_before / range->half_range;
-            shifts[a].after = score_after / range->half_range;
+        if (range.half_range > 0.0) {
+            shifts[i].before = score_before / range.half_range;
+            shifts[i].after = score_after / range.half_range;
         }
-        shifts[a].outside = score_after < range->min || score_after > range->max;
+        shifts[i].outside = score_after < range.min || score_after > range.max;
     }
     return g_steal_pointer(&shifts);
 }

@@ -4,7 +4,7 @@
  *
  * As text, one line for scripts, dialogs and recipes alike:
  *     Young=-0.8;Wavy_Hair=0.5;#3=1.5;protect=Male,Chubby
- * A name is an attribute of the space, #3 the third component (from 1; in standard
+ * A name is a direction of the space, #3 the third component (from 1; in standard
  * deviations of the population). Source of both metrics: DESIGN (population edits) and
  * weights2weights (euclidean).
  */
@@ -51,6 +51,9 @@ gboolean w2w_edits_add_direction(W2wEdits *edits, const char *assignment, GError
 gboolean w2w_edits_add_component(W2wEdits *edits, const char *assignment, GError **error);
 void w2w_edits_add_protected(W2wEdits *edits, const char *name);
 
+/* W2W_ERROR_USAGE for what cannot be the name of a direction in edits. */
+gboolean w2w_edits_check_name(const char *name, GError **error);
+
 /* The text form; to_string gives what parse reads back to equal edits. Locale independent. */
 W2wEdits *w2w_edits_parse(const char *text, GError **error);
 char *w2w_edits_to_string(const W2wEdits *edits);
@@ -74,7 +77,8 @@ gboolean w2w_edits_get_change(const W2wEdits *edits, W2wSpace *space, W2wMetric 
 
 /*
  * What moves: each attribute's score before and after in units of its half range (f/h), and
- * whether it is now outside of all people's. In the order of w2w_space_get_attributes().
+ * whether it is now outside of all people's. In the order of w2w_space_get_direction_names(),
+ * whose beginning is w2w_space_get_attributes().
  */
 typedef struct {
     double before, after;

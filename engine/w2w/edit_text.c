@@ -60,7 +60,7 @@ static gboolean check_utf8(const char *text, GError **error)
     return fail(error, "The edits are not valid UTF-8 text.");
 }
 
-static gboolean check_name(const char *name, GError **error)
+gboolean w2w_edits_check_name(const char *name, GError **error)
 {
     if (*name == 0)
         return fail(error, "An edit lacks the name of its attribute; NAME=VALUE was expected.");
@@ -106,7 +106,7 @@ gboolean w2w_edits_add_direction(W2wEdits *edits, const char *assignment, GError
     g_autofree char *text = NULL;
     W2wDirectionSetting setting;
 
-    if (!split(assignment, &name, &text, error) || !check_name(name, error) ||
+    if (!split(assignment, &name, &text, error) || !w2w_edits_check_name(name, error) ||
         !parse_value(assignment, text, &setting.setting, error))
         return FALSE;
     for (guint i = 0; i < edits->directions->len; i++)
@@ -151,7 +151,7 @@ static gboolean parse_protected(W2wEdits *edits, const char *list, GError **erro
     if (*list == 0)
         return fail(error, "“" PROTECT "=” lacks the names of attributes.");
     for (char **name = names; *name != NULL; name++) {
-        if (!check_name(g_strstrip(*name), error))
+        if (!w2w_edits_check_name(g_strstrip(*name), error))
             return FALSE;
         w2w_edits_add_protected(edits, *name);
     }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* A contiguous run, added in several lanes: faster, and better rounded than one sum. */
+/* Runs that are summed side by side: their sums do not wait for each other. */
 #define N_LANES 8
 
 static inline double load(W2wDType dtype, const guint8 *p)
@@ -34,19 +34,20 @@ static inline double load(W2wDType dtype, const guint8 *p)
     }
 }
 
-/* Sum of run[i] · vector[i]; `step` in bytes. */
-static inline double dot_run(W2wDType dtype, const guint8 *run, gsize step, const double *vector,
-                             gint64 n)
+/*
+ * out[lane] = sum of run[i] · vector[i] for `n_lanes` runs, each added in the order of its
+ * elements, which is the order in which add_run() adds them: so a matrix and its transposed
+ * copy give the same bits.
+ */
+static inline void dot_lanes(W2wDType dtype, const guint8 *run, gsize run_stride, gsize step,
+                             guint n_lanes, const double *vector, gint64 n, double *out)
 {
     double sum[N_LANES] = {0.0};
-    gint64 i = 0;
 
-    for (; i + N_LANES <= n; i += N_LANES)
-        for (guint lane = 0; lane < N_LANES; lane++)
-            sum[lane] += load(dtype, run + (gsize)(i + lane) * step) * vector[i + lane];
-    for (; i < n; i++)
-        sum[0] += load(dtype, run + (gsize)i * step) * vector[i];
-    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+    for (gint64 i = 0; i < n; i++)
+        for (guint lane = 0; lane < n_lanes; lane++)
+            sum[lane] += load(dtype, run + lane * run_stride + (gsize)i * step) * vector[i];
+    memcpy(out, sum, n_lanes * sizeof *out);
 }
 
 /* out[i] += factor · run[i] */
@@ -94,9 +95,14 @@ static gboolean find_runs(const W2wArray *matrix, Runs *runs)
 static inline void dot_runs_of(W2wDType dtype, gsize step, const Runs *runs, const double *vector,
                                double *out)
 {
-    for (gint64 r = 0; r < runs->n_runs; r++)
-        out[r] = dot_run(dtype, runs->data + (gsize)r * runs->run_stride, step, vector,
-                         runs->run_length);
+    gint64 r = 0;
+
+    for (; r + N_LANES <= runs->n_runs; r += N_LANES)
+        dot_lanes(dtype, runs->data + (gsize)r * runs->run_stride, runs->run_stride, step, N_LANES,
+                  vector, runs->run_length, out + r);
+    for (; r < runs->n_runs; r++)
+        dot_lanes(dtype, runs->data + (gsize)r * runs->run_stride, runs->run_stride, step, 1,
+                  vector, runs->run_length, out + r);
 }
 
 /* out (n_runs) = each run · vector */
@@ -219,17 +225,24 @@ void w2w_matrix_multiply_transposed_blocks(const W2wArray *matrix, const double 
 
 void w2w_matrix_read_rows(const W2wArray *matrix, gint64 first_row, gint64 n_rows, double *out)
 {
+    w2w_matrix_read_block(matrix, first_row, n_rows, matrix->shape[1], out);
+}
+
+void w2w_matrix_read_block(const W2wArray *matrix, gint64 first_row, gint64 n_rows, gint64 n_used,
+                           double *out)
+{
     const gsize size = w2w_dtype_size(matrix->dtype);
-    const gsize n_columns = (gsize)matrix->shape[1];
+    const gsize n_columns = (gsize)n_used;
     Runs runs;
     const gboolean along_rows = find_runs(matrix, &runs);
 
     g_assert(first_row >= 0 && n_rows >= 0 && first_row + n_rows <= matrix->shape[0]);
+    g_assert(n_used >= 0 && n_used <= matrix->shape[1]);
     runs.data += (gsize)first_row * (gsize)matrix->stride[0] * size;
     if (along_rows) {
         for (gint64 r = 0; r < n_rows; r++)
-            copy_run(matrix->dtype, runs.data + (gsize)r * runs.run_stride, runs.step,
-                     runs.run_length, out + (gsize)r * n_columns, 1);
+            copy_run(matrix->dtype, runs.data + (gsize)r * runs.run_stride, runs.step, n_used,
+                     out + (gsize)r * n_columns, 1);
     } else {
         for (gsize c = 0; c < n_columns; c++)
             copy_run(matrix->dtype, runs.data + c * runs.run_stride, runs.step, n_rows, out + c,

@@ -5,6 +5,8 @@
  * `matrix` is a W2wArray of two dimensions of any floating type and any strides: an
  * SVD's V is often stored as a transposed view. Every product walks it once, in the
  * order of its memory, and adds in double. Nothing of it is copied but blocks of rows.
+ * The layout of a matrix changes no bit of what is computed with it, nor do zeros at the
+ * end of a vector.
  */
 #pragma once
 
@@ -30,6 +32,10 @@ void w2w_matrix_multiply_transposed_blocks(const W2wArray *matrix, const double 
 
 /* out (n_rows, n_columns): rows first_row …, row major. */
 void w2w_matrix_read_rows(const W2wArray *matrix, gint64 first_row, gint64 n_rows, double *out);
+
+/* The same of the first `n_used` columns: out (n_rows, n_used). */
+void w2w_matrix_read_block(const W2wArray *matrix, gint64 first_row, gint64 n_rows, gint64 n_used,
+                           double *out);
 
 /*
  * The lower triangle of gram (n, n) += rowsᵀ rows, rows (n_rows, n) row major.

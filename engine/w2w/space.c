@@ -23,8 +23,11 @@ void w2w_space_free(W2wSpace *space)
     g_clear_pointer(&space->pinverse, w2w_array_unref);
     w2w_aligned_free(space->coefficient_mean);
     w2w_aligned_free(space->coefficient_std);
-    g_clear_pointer(&space->attributes, g_ptr_array_unref);
-    g_clear_pointer(&space->labels, g_ptr_array_unref);
+    g_clear_pointer(&space->people, w2w_people_table_free);
+    g_clear_pointer(&space->dataset, w2w_array_unref);
+    g_clear_pointer(&space->missing, g_array_unref);
+    g_clear_pointer(&space->added, w2w_direction_store_free);
+    g_free(space->card);
     w2w_aligned_free(space->directions);
     g_free(space->ranges);
     g_free(space);
@@ -77,19 +80,34 @@ W2wArray *w2w_space_get_projections(const W2wSpace *space)
 
 const char *const *w2w_space_get_attributes(const W2wSpace *space)
 {
-    return (const char *const *)space->attributes->pdata;
+    return (const char *const *)space->people->attributes->pdata;
+}
+
+const char *w2w_space_get_card(const W2wSpace *space)
+{
+    return space->card;
+}
+
+const W2wSpaceMissing *w2w_space_get_missing(const W2wSpace *space, guint *n_missing)
+{
+    *n_missing = space->missing->len;
+    return (const W2wSpaceMissing *)(gpointer)space->missing->data;
 }
 
 const gint8 *w2w_space_get_labels(const W2wSpace *space, const char *attribute, GError **error)
 {
-    const gint i = w2w_space_find_attribute(space, attribute, error);
+    const gint i = w2w_space_find_attribute(space, attribute);
+    g_autofree char *list = NULL;
 
-    return i < 0 ? NULL : space->labels->pdata[i];
-}
-
-char *w2w_space_file(const W2wSpace *space, const char *name)
-{
-    return g_build_filename(space->directory, name, NULL);
+    if (!w2w_space_require_people(space, "A label", error))
+        return NULL;
+    if (i >= 0)
+        return space->people->labels->pdata[i];
+    list = g_strjoinv(", ", (char **)space->people->attributes->pdata);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "“%s” is no attribute of the space %s. It has: %s.", attribute, space->directory,
+                list);
+    return NULL;
 }
 
 gboolean w2w_space_require_people(const W2wSpace *space, const char *what, GError **error)
@@ -97,47 +115,33 @@ gboolean w2w_space_require_people(const W2wSpace *space, const char *what, GErro
     if (space->n_with_statistics > 0)
         return TRUE;
     g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                "%s needs the people of the space, and %s has no %s.", what, space->directory,
-                W2W_SPACE_PROJECTIONS);
+                "%s needs the people of the space, and %s has no %s%s.", what, space->directory,
+                w2w_space_part_name(space, W2W_SPACE_PROJECTIONS),
+                space->dataset != NULL ? " (w2w convert can make it of the space's weights)" : "");
     return FALSE;
 }
 
-gint w2w_space_find_attribute(const W2wSpace *space, const char *attribute, GError **error)
+gint w2w_space_find_attribute(const W2wSpace *space, const char *attribute)
 {
-    const guint n_attributes = space->labels->len;
-    g_autofree char *list = NULL;
-
-    if (!w2w_space_require_people(space, "A direction", error))
-        return -1;
-    for (guint i = 0; i < n_attributes; i++)
-        if (g_str_equal(space->attributes->pdata[i], attribute))
+    for (guint i = 0; i < space->people->labels->len; i++)
+        if (g_str_equal(space->people->attributes->pdata[i], attribute))
             return (gint)i;
-    if (n_attributes == 0) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                    "There is no direction “%s”: %s has no %s with attributes in it.", attribute,
-                    space->directory, W2W_SPACE_LABELS);
-        return -1;
-    }
-    list = g_strjoinv(", ", (char **)space->attributes->pdata);
-    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                "“%s” is no attribute of the space %s. It has: %s.", attribute, space->directory,
-                list);
     return -1;
 }
 
 /* V is too large to be looked through when it is opened: what it gives is checked instead. */
 static gboolean check_product(const W2wSpace *space, double value, GError **error)
 {
-    g_autofree char *path = NULL;
+    g_autofree char *place = NULL;
 
     /* Also more than a float can hold: it would become infinite. */
     if (fabs(value) <= G_MAXFLOAT)
         return TRUE;
-    path = w2w_space_file(space, W2W_SPACE_V);
+    place = w2w_space_describe_part(space, W2W_SPACE_V);
     g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
                 "The product with %s is not finite: the file is damaged, or the values are far "
                 "out of range.",
-                path);
+                place);
     return FALSE;
 }
 

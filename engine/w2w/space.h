@@ -7,9 +7,10 @@
  *
  * Components beyond the dataset's (P, "with statistics") have no population: they are never
  * sampled and take no part in directions. Files are upstream's (mean.pt, std.pt, V.pt,
- * proj_1000pc.pt, pinverse_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json);
- * all but the first three may be missing, and what still works works. V is mapped and read in
- * order, never copied whole.
+ * proj_1000pc.pt, pinverse_1000pc.pt, identity_df.pt, weight_dimensions.pt, adapter_config.json,
+ * all_weights.pt), or one of our own (space_file.h); all but the first three may be missing, and
+ * what still works works. V is mapped and read in order, never copied whole. A space is used by one
+ * thread at a time.
  */
 #pragma once
 
@@ -22,9 +23,11 @@ typedef struct _W2wSpace W2wSpace;
 /*
  * W2W_ERROR_FILE (missing), _FORMAT, _UNSUPPORTED (rank above 1 …), _MISMATCH where files
  * contradict each other (it names both). mean, std and proj are read and must be finite; V is only
- * mapped, and what it gives is checked where it is used.
+ * mapped, and what it gives is checked where it is used. Without proj_1000pc.pt the people's
+ * coefficients are computed from all_weights.pt where that takes seconds (dataset.h).
+ * `path`: a folder, or a file of our own form.
  */
-W2wSpace *w2w_space_open(const char *directory, GError **error);
+W2wSpace *w2w_space_open(const char *path, GError **error);
 void w2w_space_free(W2wSpace *space);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wSpace, w2w_space_free)
 
@@ -35,8 +38,18 @@ gint64 w2w_space_get_n_people(const W2wSpace *space);         /* rows of proj; 0
 float w2w_space_get_lora_scale(
     const W2wSpace *space); /* alpha / rank; upstream's 27 without adapter_config.json */
 
-/* As it was opened; owned. */
+/* The folder or file, as it was opened; owned. */
 const char *w2w_space_get_directory(const W2wSpace *space);
+
+/* Optional parts that it lacks, and what they are needed for; owned. */
+typedef struct {
+    const char *name;       /* "proj_1000pc.pt" */
+    const char *needed_for; /* "people, sampling, edits and directions" */
+} W2wSpaceMissing;
+const W2wSpaceMissing *w2w_space_get_missing(const W2wSpace *space, guint *n_missing);
+
+/* The world's card that a file of our own form carries (JSON), or NULL; owned. */
+const char *w2w_space_get_card(const W2wSpace *space);
 
 /*
  * What identity files name: SHA-256 (hex, owned) over what gives coefficients their meaning, which
@@ -91,19 +104,27 @@ gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coe
                            GError **error);
 
 /*
- * Direction of an attribute: least squares d over the people, P d ≈ y, by the space's own
- * pinverse_1000pc.pt where it has one (W2W_ERROR_MISMATCH where that is of other people)
- * (n_with_statistics numbers; owned). W2W_ERROR_USAGE names the attributes that there are.
- * The first call computes all attributes' directions and ranges and keeps them.
+ * All directions by name: the attributes first, then those that were added (direction.h).
+ * NULL terminated; valid until the next call for this space.
  */
-const double *w2w_space_get_direction(W2wSpace *space, const char *attribute, GError **error);
+const char *const *w2w_space_get_direction_names(W2wSpace *space);
+
+/*
+ * A direction by name (n_with_statistics numbers; owned, valid as long as the space).
+ *
+ * An attribute's: least squares d over the people, P d ≈ y, by the space's own pinverse_1000pc.pt
+ * where it has one (W2W_ERROR_MISMATCH where that is of other people); the first call
+ * computes all attributes' directions and ranges and keeps them. An added one's: as it was stored.
+ * W2W_ERROR_USAGE names the directions that there are.
+ */
+const double *w2w_space_get_direction(W2wSpace *space, const char *name, GError **error);
 
 /* What the people's scores d·(c − m) look like. */
 typedef struct {
     double half_range; /* half of the distance between their 0.5 % and 99.5 % quantiles */
     double min, max;
 } W2wScoreRange;
-gboolean w2w_space_get_score_range(W2wSpace *space, const char *attribute, W2wScoreRange *range,
+gboolean w2w_space_get_score_range(W2wSpace *space, const char *name, W2wScoreRange *range,
                                    GError **error);
 
 /* Person `row` of the dataset: n_with_statistics numbers into `coefficients`. W2W_ERROR_USAGE. */

@@ -65,7 +65,7 @@ gboolean w2w_space_take_keys(W2wSpace *space, GArray *keys, const char *source, 
         offset += key->length;
     }
     if (offset != space->n_weights) {
-        g_autofree char *mean = w2w_space_file(space, W2W_SPACE_MEAN);
+        g_autofree char *mean = w2w_space_describe_part(space, W2W_SPACE_MEAN);
 
         g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
                     "The LoRA factors of %s do not add up to the %" G_GINT64_FORMAT
