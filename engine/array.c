@@ -106,6 +106,22 @@ W2wArray *w2w_array_new_f32(guint n_dims, const gint64 *shape, const float *valu
     return w2w_array_new_view(W2W_DTYPE_F32, n_dims, shape, NULL, bytes, 0, "An array", error);
 }
 
+W2wArray *w2w_array_transpose(const W2wArray *array)
+{
+    W2wArray *transposed;
+
+    g_return_val_if_fail(array->n_dims == 2, NULL);
+    transposed = g_new(W2wArray, 1);
+    *transposed = *array;
+    g_atomic_ref_count_init(&transposed->ref_count);
+    transposed->owner = g_bytes_ref(array->owner);
+    for (guint d = 0; d < 2; d++) {
+        transposed->shape[d] = array->shape[1 - d];
+        transposed->stride[d] = array->stride[1 - d];
+    }
+    return transposed;
+}
+
 W2wArray *w2w_array_ref(W2wArray *array)
 {
     g_atomic_ref_count_inc(&array->ref_count);

@@ -60,6 +60,9 @@ W2wArray *w2w_array_new_view(W2wDType dtype, guint n_dims, const gint64 *shape,
 /* A contiguous float32 array that owns a copy of `values`; W2W_ERROR_MEMORY. */
 W2wArray *w2w_array_new_f32(guint n_dims, const gint64 *shape, const float *values, GError **error);
 
+/* A view of a matrix with its dimensions swapped; `array` must have two. */
+W2wArray *w2w_array_transpose(const W2wArray *array);
+
 W2wArray *w2w_array_ref(W2wArray *array);
 void w2w_array_unref(W2wArray *array);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wArray, w2w_array_unref)

@@ -7,7 +7,8 @@
 #include "engine/formats/safetensors.h"
 
 #define LENGTH_BYTES     8
-#define HEADER_ALIGNMENT 8 /* of the data's first byte, as the specification wants */
+#define BLOCK_BYTES      (64 << 20) /* of a matrix, when it is turned */
+#define HEADER_ALIGNMENT 8          /* of the data's first byte, as the specification wants */
 
 typedef struct {
     char *key;
@@ -210,17 +211,84 @@ GBytes *w2w_safetensors_writer_to_bytes(W2wSafetensorsWriter *writer, GError **e
     return g_bytes_new_take(bytes, n_bytes);
 }
 
+/*
+ * A matrix whose columns lie in one piece, as rows: in blocks of the columns' runs, each read once
+ * and in order, and its pieces put where they belong. An SVD's V has gigabytes.
+ */
+static gboolean write_transposed(const W2wArray *array, FILE *stream, GError **error)
+{
+    const gsize item_size = w2w_dtype_size(array->dtype);
+    const gint64 n_rows = array->shape[0], n_columns = array->shape[1];
+    const gint64 block = CLAMP(BLOCK_BYTES / (n_rows * (gint64)item_size), 1, n_columns);
+    g_autofree char *buffer = g_try_malloc((gsize)(n_rows * block) * item_size);
+    const off_t start = ftello(stream);
+
+    if (buffer == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
+                    "There is not enough memory for a block of a matrix.");
+        return FALSE;
+    }
+    for (gint64 first = 0; first < n_columns; first += block) {
+        const gint64 n_used = MIN(block, n_columns - first);
+
+        for (gint64 c = 0; c < n_used; c++)
+            for (gint64 r = 0; r < n_rows; r++)
+                memcpy(buffer + (gsize)(r * block + c) * item_size,
+                       (const char *)array->data +
+                           (r * array->stride[0] + (first + c) * array->stride[1]) *
+                               (gint64)item_size,
+                       item_size);
+        for (gint64 r = 0; r < n_rows; r++)
+            if (fseeko(stream, start + (off_t)((r * n_columns + first) * (gint64)item_size),
+                       SEEK_SET) == 0)
+                fwrite(buffer + (gsize)(r * block) * item_size, item_size, (gsize)n_used, stream);
+    }
+    fseeko(stream, start + (off_t)array_n_bytes(array), SEEK_SET);
+    return TRUE;
+}
+
+static gboolean write_array(const W2wArray *array, FILE *stream, GError **error)
+{
+    g_autofree char *packed = NULL;
+
+    if (array->n_elements == 0)
+        return TRUE;
+    if (w2w_array_is_contiguous(array)) {
+        fwrite(array->data, 1, array_n_bytes(array), stream);
+        return TRUE;
+    }
+    if (array->n_dims == 2)
+        return write_transposed(array, stream, error);
+    packed = g_try_malloc(array_n_bytes(array));
+    if (packed == NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
+                    "There is not enough memory for an array of %" G_GSIZE_FORMAT " bytes.",
+                    array_n_bytes(array));
+        return FALSE;
+    }
+    pack(array, packed);
+    fwrite(packed, 1, array_n_bytes(array), stream);
+    return TRUE;
+}
+
+/* Write errors show when the file is committed. */
 gboolean w2w_safetensors_writer_save(W2wSafetensorsWriter *writer, const char *path, GError **error)
 {
     g_autoptr(W2wAtomicFile) file = NULL;
-    g_autoptr(GBytes) bytes = w2w_safetensors_writer_to_bytes(writer, error);
+    g_autoptr(GString) header = make_header(writer);
+    const guint64 header_length = GUINT64_TO_LE((guint64)header->len);
+    FILE *stream;
 
-    if (bytes == NULL)
+    if (!check_keys(writer, error))
         return FALSE;
     file = w2w_atomic_file_new(path, error);
     if (file == NULL)
         return FALSE;
-    fwrite(g_bytes_get_data(bytes, NULL), 1, g_bytes_get_size(bytes),
-           w2w_atomic_file_get_stream(file));
+    stream = w2w_atomic_file_get_stream(file);
+    fwrite(&header_length, 1, LENGTH_BYTES, stream);
+    fwrite(header->str, 1, header->len, stream);
+    for (guint i = 0; i < writer->tensors->len; i++)
+        if (!write_array(g_array_index(writer->tensors, Tensor, i).array, stream, error))
+            return FALSE;
     return w2w_atomic_file_commit(file, error);
 }

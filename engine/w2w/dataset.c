@@ -85,9 +85,9 @@ W2wDataset *w2w_dataset_open(const char *path, GError **error)
                     dataset->path, w2w_dtype_name(weights->dtype), shape);
         return NULL;
     }
-    dataset->people = labels != NULL ? w2w_people_table_load(labels, weights->shape[0],
-                                                             dataset->path, error)
-                                     : w2w_people_table_new();
+    dataset->people = labels != NULL
+                          ? w2w_people_table_load(labels, weights->shape[0], dataset->path, error)
+                          : w2w_people_table_new();
     return dataset->people != NULL ? g_steal_pointer(&dataset) : NULL;
 }
 
@@ -98,8 +98,8 @@ gboolean w2w_dataset_get_row(const W2wDataset *dataset, gint64 row, float *theta
 
     if (row < 0 || row >= dataset->weights->shape[0]) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "There is no row %" G_GINT64_FORMAT " in %s: they are numbered from 0 to %"
-                    G_GINT64_FORMAT ".",
+                    "There is no row %" G_GINT64_FORMAT
+                    " in %s: they are numbered from 0 to %" G_GINT64_FORMAT ".",
                     row, dataset->path, dataset->weights->shape[0] - 1);
         return FALSE;
     }
@@ -223,8 +223,7 @@ static gboolean check_statistics(const W2wSpace *space, const Work *work, GError
                           w2w_space_part_name(space, W2W_SPACE_STD));
 }
 
-gboolean w2w_space_compute_projections(W2wSpace *space, const W2wProgress *progress,
-                                       GError **error)
+gboolean w2w_space_compute_projections(W2wSpace *space, const W2wProgress *progress, GError **error)
 {
     const gint64 m = space->dataset->shape[0];
     const guint n_used = count_components(space);
@@ -235,15 +234,14 @@ gboolean w2w_space_compute_projections(W2wSpace *space, const W2wProgress *progr
 
     if (!work_init(&work, space, n_used, error))
         return FALSE;
-    values = w2w_aligned_alloc((gsize)m * n_used, sizeof *values, "the people's coefficients",
-                               error);
+    values =
+        w2w_aligned_alloc((gsize)m * n_used, sizeof *values, "the people's coefficients", error);
     if (values == NULL)
         return FALSE;
     for (gint64 first = 0; first < m; first += BLOCK_PEOPLE) {
         const gint64 n_people = MIN(BLOCK_PEOPLE, m - first);
 
-        if (!w2w_progress_step(progress, (double)first / (double)m, "Projecting the people",
-                               error))
+        if (!w2w_progress_step(progress, (double)first / (double)m, "Projecting the people", error))
             return FALSE;
         w2w_matrix_read_rows(space->dataset, first, n_people, work.people);
         standardise(space, &work, n_people);

@@ -41,7 +41,8 @@ double *w2w_direction_from_groups(const W2wSpace *space, W2wIdentity *const *wit
  */
 gboolean w2w_space_check_new_direction(W2wSpace *space, const char *name, GError **error);
 
-/* Stores it among the user's; the path of its file, which the caller frees. `recipe` may be NULL. */
+/* Stores it among the user's; the path of its file, which the caller frees. `recipe` may be NULL.
+ */
 char *w2w_space_add_direction(W2wSpace *space, const char *name, const double *direction,
                               const char *recipe, GError **error);
 

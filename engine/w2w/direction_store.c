@@ -427,8 +427,7 @@ char *w2w_space_add_direction(W2wSpace *space, const char *name, const double *d
     g_autofree char *file_name = g_strconcat(name, SUFFIX, NULL);
     g_autofree char *folder = own_folder(space);
     g_autofree char *path = g_build_filename(folder, file_name, NULL);
-    g_autoptr(GBytes) bytes =
-        g_bytes_new(direction, space->n_with_statistics * sizeof *direction);
+    g_autoptr(GBytes) bytes = g_bytes_new(direction, space->n_with_statistics * sizeof *direction);
     g_autoptr(W2wArray) array = NULL;
 
     if (!w2w_space_check_new_direction(space, name, error))

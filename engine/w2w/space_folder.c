@@ -42,7 +42,7 @@ static gboolean read_key(const W2wSpace *space, const char *name, W2wPtValue *en
         w2w_pt_value_get_length(shape) != 2 ||
         w2w_pt_value_get_type(w2w_pt_value_get_item(sizes, 0)) != W2W_PT_INT)
         return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                    "has no ((size), (rows, columns)) for “%s”.", name);
+                              "has no ((size), (rows, columns)) for “%s”.", name);
     for (guint d = 0; d < 2; d++) {
         const W2wPtValue *number = w2w_pt_value_get_item(shape, d);
 
@@ -50,22 +50,22 @@ static gboolean read_key(const W2wSpace *space, const char *name, W2wPtValue *en
             dimensions[d] = w2w_pt_value_get_int(number);
         if (dimensions[d] < 1 || dimensions[d] > space->n_weights)
             return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                        "has an impossible shape for “%s”.", name);
+                                  "has an impossible shape for “%s”.", name);
     }
     key.path = w2w_lora_key_parse(name, &key.is_b);
     if (key.path == NULL)
         return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                    "has the key “%s”, which names no LoRA factor.", name);
+                              "has the key “%s”, which names no LoRA factor.", name);
     key.length = dimensions[key.is_b ? 0 : 1];
     g_array_append_val(keys, key);
     if (dimensions[key.is_b ? 1 : 0] != 1)
         return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_UNSUPPORTED, error,
-                    "has a LoRA of rank %" G_GINT64_FORMAT
-                    " (“%s”); spaces of rank 1 are supported.",
-                    dimensions[key.is_b ? 1 : 0], name);
+                              "has a LoRA of rank %" G_GINT64_FORMAT
+                              " (“%s”); spaces of rank 1 are supported.",
+                              dimensions[key.is_b ? 1 : 0], name);
     if (w2w_pt_value_get_int(w2w_pt_value_get_item(sizes, 0)) != key.length)
         return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                    "has a size and a shape for “%s” that do not agree.", name);
+                              "has a size and a shape for “%s” that do not agree.", name);
     return TRUE;
 }
 
@@ -84,14 +84,14 @@ static gboolean open_keys(W2wSpace *space, GError **error)
         return FALSE;
     if (w2w_pt_value_get_type(dictionary) != W2W_PT_DICT)
         return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                    "holds %s; a dictionary was expected.",
-                    w2w_pt_type_describe(w2w_pt_value_get_type(dictionary)));
+                              "holds %s; a dictionary was expected.",
+                              w2w_pt_type_describe(w2w_pt_value_get_type(dictionary)));
     for (guint i = 0; i < w2w_pt_value_get_length(dictionary); i++) {
         W2wPtValue *key = w2w_pt_value_get_key(dictionary, i);
 
         if (w2w_pt_value_get_type(key) != W2W_PT_STRING)
             return w2w_space_fail(space, W2W_SPACE_KEYS, W2W_ERROR_FORMAT, error,
-                        "has a key that is no string (entry %u).", i);
+                                  "has a key that is no string (entry %u).", i);
         if (!read_key(space, w2w_pt_value_get_string(key), w2w_pt_value_get_item(dictionary, i),
                       keys, error))
             return FALSE;
@@ -144,17 +144,18 @@ static gboolean open_adapter(W2wSpace *space, GError **error)
     if (config == NULL)
         return FALSE;
     if (!read_number(config, "r", &rank))
-        return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_FORMAT, error, "has no number “r”.");
+        return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_FORMAT, error,
+                              "has no number “r”.");
     if (!read_number(config, "lora_alpha", &alpha) || alpha <= 0.0 || alpha > 1e6)
         return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_FORMAT, error,
-                    "has no positive number “lora_alpha”.");
+                              "has no positive number “lora_alpha”.");
     if (rank != 1.0)
         return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_UNSUPPORTED, error,
-                    "has r = %g; spaces of rank 1 are supported.", rank);
+                              "has r = %g; spaces of rank 1 are supported.", rank);
     for (guint i = 0; i < G_N_ELEMENTS(unsupported); i++)
         if (asks_for(config, unsupported[i]))
             return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_UNSUPPORTED, error,
-                        "sets “%s”, which is not supported.", unsupported[i]);
+                                  "sets “%s”, which is not supported.", unsupported[i]);
     space->lora_scale = (float)(alpha / rank);
     return TRUE;
 }
@@ -225,6 +226,6 @@ static gboolean read_people(W2wSpace *space, GError **error)
 
 gboolean w2w_space_read_folder(W2wSpace *space, GError **error)
 {
-    return read_required(space, error) && read_dataset(space, error) &&
-           read_people(space, error) && open_keys(space, error) && open_adapter(space, error);
+    return read_required(space, error) && read_dataset(space, error) && read_people(space, error) &&
+           open_keys(space, error) && open_adapter(space, error);
 }

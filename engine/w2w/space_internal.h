@@ -33,8 +33,8 @@ typedef enum {
 #define W2W_SPACE_MAX_WITH_STATISTICS 1000
 
 struct _W2wSpace {
-    char *directory;    /* or the file */
-    gboolean is_file;   /* our own form */
+    char *directory;               /* or the file */
+    gboolean is_file;              /* our own form */
     const char *const *part_names; /* of the parts, in folder or file */
     gint64 n_weights;
     guint n_components;

@@ -29,14 +29,10 @@ static const char *const folder_names[W2W_N_SPACE_PARTS] = {
 
 /* Of our own form: tensors, and metadata. */
 static const char *const file_names[W2W_N_SPACE_PARTS] = {
-    [W2W_SPACE_MEAN] = "“mean”",
-    [W2W_SPACE_STD] = "“std”",
-    [W2W_SPACE_V] = "“components”",
-    [W2W_SPACE_PROJECTIONS] = "“projections”",
-    [W2W_SPACE_PINVERSE] = "“directions”",
-    [W2W_SPACE_LABELS] = "“labels”",
-    [W2W_SPACE_KEYS] = "“keys”",
-    [W2W_SPACE_ADAPTER] = "“lora_scale”",
+    [W2W_SPACE_MEAN] = "“mean”",           [W2W_SPACE_STD] = "“std”",
+    [W2W_SPACE_V] = "“components”",        [W2W_SPACE_PROJECTIONS] = "“projections”",
+    [W2W_SPACE_PINVERSE] = "“directions”", [W2W_SPACE_LABELS] = "“labels”",
+    [W2W_SPACE_KEYS] = "“keys”",           [W2W_SPACE_ADAPTER] = "“lora_scale”",
     [W2W_SPACE_DATASET] = "“all_weights”",
 };
 
@@ -123,11 +119,10 @@ gboolean w2w_space_take_std(W2wSpace *space, const W2wArray *array, GError **err
     if (space->std == NULL)
         return FALSE;
     if (array->n_elements != space->n_weights)
-        return w2w_space_fail(space, W2W_SPACE_STD, W2W_ERROR_MISMATCH, error,
-                              "has %" G_GINT64_FORMAT " numbers, %s beside it %" G_GINT64_FORMAT
-                              ".",
-                              array->n_elements, w2w_space_part_name(space, W2W_SPACE_MEAN),
-                              space->n_weights);
+        return w2w_space_fail(
+            space, W2W_SPACE_STD, W2W_ERROR_MISMATCH, error,
+            "has %" G_GINT64_FORMAT " numbers, %s beside it %" G_GINT64_FORMAT ".",
+            array->n_elements, w2w_space_part_name(space, W2W_SPACE_MEAN), space->n_weights);
     for (gint64 i = 0; i < space->n_weights; i++)
         if (space->std[i] < 0.0)
             return w2w_space_fail(space, W2W_SPACE_STD, W2W_ERROR_FORMAT, error,
@@ -180,8 +175,8 @@ gboolean w2w_space_take_dataset(W2wSpace *space, W2wArray *array, GError **error
                               shape);
     if (array->shape[1] != space->n_weights)
         return w2w_space_fail(space, W2W_SPACE_DATASET, W2W_ERROR_MISMATCH, error,
-                              "has rows of %" G_GINT64_FORMAT " weights, %s beside it %"
-                              G_GINT64_FORMAT ": they must be equal.",
+                              "has rows of %" G_GINT64_FORMAT
+                              " weights, %s beside it %" G_GINT64_FORMAT ": they must be equal.",
                               array->shape[1], w2w_space_part_name(space, W2W_SPACE_MEAN),
                               space->n_weights);
     space->dataset = w2w_array_ref(array);

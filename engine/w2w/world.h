@@ -33,10 +33,16 @@ typedef struct {
 
 typedef struct _W2wWorld W2wWorld;
 
-/* A folder with world.json, or an upstream-like folder with model/ and space/ in it. */
+/*
+ * A folder with world.json, or an upstream-like folder with model/ and space/ (or
+ * space.safetensors) in it. Directions in its folder directions/ are added to the space.
+ */
 W2wWorld *w2w_world_open(const char *directory, GError **error);
 
-/* A diffusers folder and, where not NULL, a space folder; the card is made of defaults. */
+/*
+ * A diffusers folder and, where not NULL, a space; the card is the one that a space of our own
+ * form carries, else made of defaults.
+ */
 W2wWorld *w2w_world_open_parts(const char *model_directory, const char *space_directory,
                                GError **error);
 void w2w_world_free(W2wWorld *world);
@@ -47,6 +53,10 @@ const char *w2w_world_get_model_directory(const W2wWorld *world);
 
 /* NULL where the world has none (a model alone can still render). */
 W2wSpace *w2w_world_get_space(const W2wWorld *world);
+
+/* The text of the world.json beside a space's folder, without the places of model and space; NULL
+ * where there is none that is about this space. Caller frees. */
+char *w2w_world_find_card(const char *space_directory);
 
 /*
  * The folder of the embedded world: W2W_DATA_DIR from the environment, the source tree's data/ for

@@ -8,6 +8,7 @@
 #include "engine/diffusion/scheduler.h"
 #include "engine/error.h"
 #include "engine/formats/json.h"
+#include "engine/w2w/direction.h"
 
 #define FORMAT  "w2w-world"
 #define VERSION 1
@@ -235,16 +236,13 @@ void w2w_world_card_free(W2wWorldCard *card)
     g_free(card);
 }
 
-W2wWorldCard *w2w_world_card_load(const char *path, W2wWorldPlaces *places, GError **error)
+/* `name` is what it is called where it does not say. */
+static W2wWorldCard *read_card(JsonObject *object, const char *path, const char *name,
+                               W2wWorldPlaces *places, GError **error)
 {
-    g_autoptr(JsonObject) object = w2w_json_load(path, error);
     g_autoptr(W2wWorldCard) card = card_new();
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_autofree char *name = g_path_get_basename(folder);
     Reader reader;
 
-    if (object == NULL)
-        return NULL;
     reader_begin(&reader, path, g_strdup(""), object);
     check_format(&reader);
     card->name = get_filled_string(&reader, "name", name);
@@ -270,6 +268,28 @@ W2wWorldCard *w2w_world_card_load(const char *path, W2wWorldPlaces *places, GErr
         return NULL;
     }
     return g_steal_pointer(&card);
+}
+
+W2wWorldCard *w2w_world_card_load(const char *path, W2wWorldPlaces *places, GError **error)
+{
+    g_autoptr(JsonObject) object = w2w_json_load(path, error);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(folder);
+
+    return object != NULL ? read_card(object, path, name, places, error) : NULL;
+}
+
+W2wWorldCard *w2w_world_card_parse(const char *text, const char *name, GError **error)
+{
+    g_autoptr(JsonObject) object = w2w_json_parse(text, strlen(text), name, error);
+    W2wWorldPlaces places = {NULL, NULL};
+    W2wWorldCard *card = NULL;
+
+    if (object != NULL)
+        card = read_card(object, name, name, &places, error);
+    g_free(places.model);
+    g_free(places.space);
+    return card;
 }
 
 /* A number of a config.json, where it has it; the pipeline is who complains about configs. */
@@ -317,8 +337,28 @@ W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_dir
     return card;
 }
 
-gboolean w2w_world_card_match(W2wWorldCard *card, const W2wSpace *space, const char *path,
-                              GError **error)
+/* Keeps those of the card's directions that the space has; FALSE where one should be there. */
+static gboolean match_directions(W2wWorldCard *card, W2wSpace *space, const char *path,
+                                 GError **error)
+{
+    for (guint i = 0; i < card->directions->len;) {
+        const W2wDirectionCard *direction = card->directions->pdata[i];
+
+        if (g_strv_contains(w2w_space_get_direction_names(space), direction->name)) {
+            i++;
+        } else if (w2w_space_get_direction_problems(space)[0] != NULL) {
+            g_ptr_array_remove_index(card->directions, i);
+        } else {
+            g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
+                        "%s: “directions[%u].name” is “%s”, which is no direction of the space %s.",
+                        path, i, direction->name, w2w_space_get_directory(space));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean w2w_world_card_match(W2wWorldCard *card, W2wSpace *space, const char *path, GError **error)
 {
     const char *const none[] = {NULL};
     const char *const *attributes = space != NULL ? w2w_space_get_attributes(space) : none;
@@ -327,18 +367,8 @@ gboolean w2w_world_card_match(W2wWorldCard *card, const W2wSpace *space, const c
         g_ptr_array_set_size(card->directions, 0);
         return TRUE;
     }
-    for (guint i = 0; i < card->directions->len; i++) {
-        const W2wDirectionCard *direction = card->directions->pdata[i];
-
-        if (!g_strv_contains(attributes, direction->name)) {
-            g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                        "%s: “directions[%u].name” is “%s”, which is no attribute of the space %s.",
-                        path, i, direction->name, w2w_space_get_directory(space));
-            return FALSE;
-        }
-    }
     if (card->directions->len > 0)
-        return TRUE;
+        return match_directions(card, space, path, error);
     for (const char *const *name = attributes; *name != NULL; name++) {
         W2wDirectionCard *direction = g_new0(W2wDirectionCard, 1);
 
