@@ -72,6 +72,16 @@ static const W2wPtSymbol symbols[] = {
     {"pandas.core.indexes.numeric", "Float64Index", NULL, 0, 0},
 };
 
+/*
+ * Classes that checkpoints name beside their weights, as keys of what a training's helpers
+ * remember. All that is wanted of them is that the file can be read: they become texts.
+ */
+static const struct {
+    const char *module, *name, *text;
+} mentioned[] = {
+    {"pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint", "ModelCheckpoint"},
+};
+
 W2wPtValue *w2w_pt_symbol_lookup(W2wPtMachine *machine, const char *module, const char *name,
                                  GError **error)
 {
@@ -85,6 +95,10 @@ W2wPtValue *w2w_pt_symbol_lookup(W2wPtMachine *machine, const char *module, cons
             value->symbol = &symbols[i];
         return value;
     }
+    for (guint i = 0; i < G_N_ELEMENTS(mentioned); i++)
+        if (strcmp(mentioned[i].module, module) == 0 && strcmp(mentioned[i].name, name) == 0)
+            return w2w_pt_value_new_string(machine->document, mentioned[i].text,
+                                           strlen(mentioned[i].text), machine->position, error);
     w2w_pt_machine_fail(machine, error,
                         "it asks for “%s.%s”, which is not among the few things that files of "
                         "weights and labels need; nothing of it was run",

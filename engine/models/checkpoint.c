@@ -119,7 +119,7 @@ static GHashTable *read_vae(GHashTable *table, const char *path, GError **error)
 {
     g_autoptr(GHashTable) vae = NULL;
 
-    if (has_prefix(table, VAE_PREFIX))
+    if (has_prefix(table, VAE_PREFIX "decoder."))
         vae = w2w_ldm_names_of_vae(table, VAE_PREFIX, path, error);
     else if (has_prefix(table, "decoder.up."))
         vae = w2w_ldm_names_of_vae(table, "", path, error);
