@@ -363,10 +363,9 @@ static gboolean read_solver_type(const W2wSchedulerField *field)
     return choice >= 0;
 }
 
-/* The same: "deis" is taken for "dpmsolver++". */
 static gboolean read_algorithm_type(const W2wSchedulerField *field)
 {
-    static const char *const names[] = {"dpmsolver++", "deis", NULL};
+    static const char *const names[] = {"dpmsolver++", NULL};
 
     return get_choice(field, names) >= 0;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* torch's random numbers, against torch's (rng_cpu.safetensors: the keys say seed and size). */
+/*
+ * torch's random numbers, against torch's (rng_cpu.safetensors, rng_cuda.safetensors: the keys say
+ * seed and size).
+ */
 #include "engine/diffusion/generator.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tests/golden_files.h"
@@ -88,6 +92,90 @@ static const struct {
     {"randint.", "/generator/randint-is-torchs", check_randint},
 };
 
+/* --- "cuda" --- */
+
+#define CUDA_FILE_NAME "rng_cuda"
+
+/* Twelve numbers that a real GPU gave. */
+static void test_cuda_is_a_gpus(void)
+{
+    g_autoptr(W2wGolden) golden = w2w_golden_open(NULL);
+    const W2wArray *expected = w2w_golden_get(golden, CUDA_FILE_NAME, "known_seed0");
+    g_autoptr(W2wGenerator) generator = w2w_generator_new_kind(W2W_GENERATOR_CUDA, 0);
+    g_autofree float *actual = g_new(float, expected->n_elements);
+
+    w2w_generator_randn(generator, (gsize)expected->n_elements, actual);
+    w2w_golden_compare(golden, CUDA_FILE_NAME, "known_seed0", NULL, actual);
+}
+
+/* "randn.seed42.call0", "randn.seed42.call1" … of one generator. */
+static guint check_cuda_calls(W2wGolden *golden, const char *first_key)
+{
+    W2wSafetensors *file = w2w_golden_get_file(golden, CUDA_FILE_NAME);
+    g_autoptr(W2wGenerator) generator =
+        w2w_generator_new_kind(W2W_GENERATOR_CUDA, seed_of_key(first_key));
+    g_autofree char *stem = g_strndup(first_key, strlen(first_key) - 1);
+    guint n_calls = 0;
+
+    for (;; n_calls++) {
+        g_autofree char *key = g_strdup_printf("%s%u", stem, n_calls);
+        g_autofree float *actual = NULL;
+        const W2wArray *expected;
+
+        if (!g_strv_contains(w2w_safetensors_get_keys(file), key))
+            return n_calls;
+        expected = w2w_golden_get(golden, CUDA_FILE_NAME, key);
+        actual = g_new(float, expected->n_elements);
+        w2w_generator_randn(generator, 0, actual); /* not a call */
+        w2w_generator_randn(generator, (gsize)expected->n_elements, actual);
+        w2w_golden_compare(golden, CUDA_FILE_NAME, key, NULL, actual);
+    }
+}
+
+static void test_cuda_calls_in_a_row(void)
+{
+    g_autoptr(W2wGolden) golden = w2w_golden_open(NULL);
+    const char *const *keys = w2w_safetensors_get_keys(w2w_golden_get_file(golden, CUDA_FILE_NAME));
+    guint n_keys = 0, n_checked = 0;
+
+    for (; *keys != NULL; keys++, n_keys++)
+        if (g_str_has_suffix(*keys, ".call0"))
+            n_checked += check_cuda_calls(golden, *keys);
+    g_assert_cmpuint(n_checked, >, 0);
+    g_assert_cmpuint(n_checked, ==, n_keys - 1); /* and the real GPU's */
+}
+
+/* Philox 4x32-10's published vector: every word of counter and key 0 gives 6627e8d5 e169c58d. */
+static void test_cuda_is_philox(void)
+{
+    const double u = (0x6627e8d5 + 0.5) / 0x1p32, v = (0xe169c58d + 0.5) / 0x1p32;
+    g_autoptr(W2wGenerator) generator = w2w_generator_new_kind(W2W_GENERATOR_CUDA, 0);
+    float value;
+
+    w2w_generator_randn(generator, 1, &value);
+    g_assert_cmpfloat_with_epsilon(value, sqrt(-2 * log(u)) * sin(2 * G_PI * v), 2e-6);
+}
+
+/* torch seeds the CPU's generator from 32 bits, the GPU's from 64; negative seeds are large ones.
+ */
+static void test_seeds_above_32_bits(void)
+{
+    const guint64 seeds[] = {7, 7 + (G_GUINT64_CONSTANT(1) << 32), (guint64)-1, 0xffffffff};
+    float values[2][G_N_ELEMENTS(seeds)];
+
+    for (guint kind = 0; kind < 2; kind++) {
+        for (guint i = 0; i < G_N_ELEMENTS(seeds); i++) {
+            g_autoptr(W2wGenerator) generator = w2w_generator_new_kind(kind, seeds[i]);
+
+            w2w_generator_randn(generator, 1, &values[kind][i]);
+        }
+    }
+    g_assert_cmpfloat(values[W2W_GENERATOR_CPU][0], ==, values[W2W_GENERATOR_CPU][1]);
+    g_assert_cmpfloat(values[W2W_GENERATOR_CPU][2], ==, values[W2W_GENERATOR_CPU][3]);
+    g_assert_cmpfloat(values[W2W_GENERATOR_CUDA][0], !=, values[W2W_GENERATOR_CUDA][1]);
+    g_assert_cmpfloat(values[W2W_GENERATOR_CUDA][2], !=, values[W2W_GENERATOR_CUDA][3]);
+}
+
 static void test_golden(gconstpointer data)
 {
     const guint which = GPOINTER_TO_UINT(data);
@@ -168,18 +256,18 @@ static void test_nothing_is_drawn_for_no_values(void)
     g_assert_cmpmem(a, sizeof a, b, sizeof b);
 }
 
-/* Infinity is one draw away from log(0); 24 bits cannot reach beyond 5.8. */
-static void test_randn_is_finite(void)
+/* Infinity is one draw away from log(0); 24 bits cannot reach beyond 5.8, nor 32 beyond 6.8. */
+static void test_randn_is_finite(gconstpointer data)
 {
-    g_autoptr(W2wGenerator) generator = w2w_generator_new(0);
+    g_autoptr(W2wGenerator) generator = w2w_generator_new_kind(GPOINTER_TO_UINT(data), 0);
     const gsize n = 1000000;
     g_autofree float *values = g_new(float, n);
     double sum = 0, sum_of_squares = 0;
 
     w2w_generator_randn(generator, n, values);
     for (gsize i = 0; i < n; i++) {
-        g_assert_cmpfloat(values[i], >, -6);
-        g_assert_cmpfloat(values[i], <, 6);
+        g_assert_cmpfloat(values[i], >, -6.8);
+        g_assert_cmpfloat(values[i], <, 6.8);
         sum += values[i];
         sum_of_squares += (double)values[i] * values[i];
     }
@@ -198,6 +286,15 @@ int main(int argc, char **argv)
                     test_randint_of_large_ranges_takes_two_words);
     g_test_add_func("/generator/nothing-is-drawn-for-no-values",
                     test_nothing_is_drawn_for_no_values);
-    g_test_add_func("/generator/randn-is-finite-and-normal", test_randn_is_finite);
+    g_test_add_func("/generator/cuda/is-a-gpus", test_cuda_is_a_gpus);
+    g_test_add_func("/generator/cuda/calls-in-a-row", test_cuda_calls_in_a_row);
+    g_test_add_func("/generator/cuda/is-philox", test_cuda_is_philox);
+    g_test_add_func("/generator/seeds-above-32-bits", test_seeds_above_32_bits);
+    for (guint kind = 0; w2w_generator_names[kind] != NULL; kind++) {
+        g_autofree char *path =
+            g_strdup_printf("/generator/%s/randn-is-finite-and-normal", w2w_generator_names[kind]);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(kind), test_randn_is_finite);
+    }
     return g_test_run();
 }

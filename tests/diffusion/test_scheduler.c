@@ -199,6 +199,91 @@ static void test_wrong_calls(void)
     g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
 }
 
+/* What diffusers computes there is not a number: two sigmas are equal. */
+static void test_steps_that_do_not_lower_the_noise_are_refused(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wScheduler) scheduler = scheduler_fixture_open_text(
+        W2W_SCHEDULER_DPMPP_2M, "{\"timestep_spacing\": \"leading\", \"steps_offset\": 1}", &error);
+
+    g_assert_no_error(error);
+    g_assert_true(w2w_scheduler_start(scheduler, 998, &error));
+    for (guint n_steps = 999; n_steps <= 1000; n_steps++) {
+        g_assert_false(w2w_scheduler_start(scheduler, n_steps, &error));
+        g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+        g_assert_nonnull(strstr(error->message, "steps_offset"));
+        g_clear_error(&error);
+    }
+}
+
+/* As diffusers' does with 999 steps, where neighbours round to the same timestep. */
+static void test_karras_steps_are_all_made(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wScheduler) scheduler =
+        w2w_scheduler_new_from_file(W2W_SCHEDULER_DPMPP_2M_KARRAS, NULL, &error);
+    float x = 1;
+    guint n;
+
+    g_assert_true(w2w_scheduler_start(scheduler, 1000, &error));
+    w2w_scheduler_get_timesteps(scheduler, &n);
+    g_assert_cmpuint(n, ==, 1000);
+    for (guint i = 0; i < n; i++) {
+        const float noise_pred = 0.3f * x;
+
+        g_assert_true(w2w_scheduler_step(scheduler, i, 1, &noise_pred, &x, &error));
+        g_assert_true(isfinite(x));
+    }
+}
+
+/* The last step with "sigma_min" may go nowhere; with "heun" diffusers divides 0 by 0 there. */
+static void test_a_last_step_that_goes_nowhere(void)
+{
+    static const char *const solvers[] = {"midpoint", "heun"};
+
+    for (guint s = 0; s < G_N_ELEMENTS(solvers); s++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = g_strdup_printf(
+            "{\"final_sigmas_type\": \"sigma_min\", \"solver_type\": \"%s\"}", solvers[s]);
+        g_autoptr(W2wScheduler) scheduler =
+            scheduler_fixture_open_text(W2W_SCHEDULER_DPMPP_2M_KARRAS, text, &error);
+        float x = 1, before = 0;
+
+        g_assert_no_error(error);
+        g_assert_true(w2w_scheduler_start(scheduler, 20, &error));
+        for (guint i = 0; i < 20; i++) {
+            const float noise_pred = 0.3f * x;
+
+            before = x;
+            g_assert_true(w2w_scheduler_step(scheduler, i, 1, &noise_pred, &x, &error));
+        }
+        g_assert_cmpfloat_with_epsilon(x, before, 1e-7);
+    }
+}
+
+static void test_wrong_strengths(void)
+{
+    static const double strengths[] = {0, -0.5, 1.000001, NAN, INFINITY, 0.09};
+
+    for (guint kind = 0; w2w_scheduler_names[kind] != NULL; kind++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(W2wScheduler) scheduler = w2w_scheduler_new_from_file(kind, NULL, &error);
+        guint n;
+
+        g_assert_no_error(error);
+        for (guint i = 0; i < G_N_ELEMENTS(strengths); i++) {
+            g_assert_false(w2w_scheduler_start_from(scheduler, 11, strengths[i], &error));
+            g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+            g_clear_error(&error);
+            g_assert_null(w2w_scheduler_get_timesteps(scheduler, &n));
+            g_assert_cmpuint(n, ==, 0);
+        }
+        g_assert_true(w2w_scheduler_start_from(scheduler, 11, 0.1, &error));
+        g_assert_false(w2w_scheduler_start_from(scheduler, 0, 0.5, &error));
+        g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -211,5 +296,10 @@ int main(int argc, char **argv)
     g_test_add_func("/scheduler/trailing-has-no-timestep-too-many",
                     test_trailing_has_no_timestep_too_many);
     g_test_add_func("/scheduler/wrong-calls", test_wrong_calls);
+    g_test_add_func("/scheduler/wrong-strengths", test_wrong_strengths);
+    g_test_add_func("/scheduler/steps-that-do-not-lower-the-noise-are-refused",
+                    test_steps_that_do_not_lower_the_noise_are_refused);
+    g_test_add_func("/scheduler/karras-steps-are-all-made", test_karras_steps_are_all_made);
+    g_test_add_func("/scheduler/a-last-step-that-goes-nowhere", test_a_last_step_that_goes_nowhere);
     return scheduler_fixture_run();
 }

@@ -1,76 +1,187 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Schedulers against diffusers' with many configs (pndm_cases.json). */
+/*
+ * Schedulers against diffusers' with many configs, numbers of steps and strengths
+ * (scheduler_cases.json, which make_scheduler_cases.py explains).
+ */
 #include "engine/diffusion/scheduler.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "engine/error.h"
 #include "engine/formats/json.h"
 #include "tests/diffusion/scheduler_fixture.h"
 
-static void check_case(JsonObject *test_case)
+/* float32 latents, and float32 sigmas whose roundings differ by one place; relative from 1 on. */
+#define TOLERANCE 2e-6
+/* Karras' timesteps: NumPy before 2 finds them in float32, whose logarithms have 7 digits. */
+#define FRACTION_TOLERANCE 5e-4
+
+typedef struct {
+    JsonObject *file, *expected;
+    W2wScheduler *scheduler;
+    guint n_calls;
+    const double *timesteps, *sigmas; /* sigmas: NULL for those that have none */
+} Case;
+
+/* The file's config with the case's change. */
+static char *config_of_case(JsonObject *file, JsonObject *test_case)
 {
-    JsonArray *timesteps = json_object_get_array_member(test_case, "timesteps");
-    JsonArray *trajectory = json_object_get_array_member(test_case, "trajectory");
-    JsonObject *alphas = json_object_get_object_member(test_case, "alphas_cumprod");
-    g_autofree char *text =
-        scheduler_fixture_text(json_object_get_object_member(test_case, "config"));
-    const guint n_steps = (guint)json_object_get_int_member(test_case, "n_steps");
-    g_autoptr(GList) indices = json_object_get_members(alphas);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(W2wScheduler) scheduler =
-        scheduler_fixture_open_text(W2W_SCHEDULER_PNDM, text, &error);
-    const double *actual_timesteps;
-    float x = 1;
-    guint n_calls, first;
+    g_autoptr(JsonObject) config = json_object_new();
+    JsonObject *base = json_object_get_object_member(file, "config");
+    g_autoptr(GList) names = json_object_get_members(base);
+    g_autoptr(GList) changed = NULL;
+    JsonObject *change = NULL;
 
-    g_test_message("%u steps with %s", n_steps, text);
-    g_assert_no_error(error);
-    for (GList *l = indices; l != NULL; l = l->next) {
-        const guint at = (guint)g_ascii_strtoull(l->data, NULL, 10);
+    for (GList *l = names; l != NULL; l = l->next)
+        json_object_set_member(config, l->data, json_object_dup_member(base, l->data));
+    if (json_object_has_member(test_case, "change"))
+        change = json_object_get_object_member(test_case, "change");
+    if (change != NULL)
+        changed = json_object_get_members(change);
+    for (GList *l = changed; l != NULL; l = l->next) {
+        JsonNode *value = json_object_get_member(change, l->data);
 
-        g_assert_cmpfloat_with_epsilon(
-            w2w_scheduler_get_noise_schedule(scheduler)->alphas_cumprod[at],
-            json_object_get_double_member(alphas, l->data), 2e-7);
+        if (JSON_NODE_HOLDS_VALUE(value) && g_strcmp0(json_node_get_string(value), "absent") == 0)
+            json_object_remove_member(config, l->data);
+        else
+            json_object_set_member(config, l->data, json_node_copy(value));
     }
-    w2w_scheduler_start(scheduler, n_steps, &error);
-    g_assert_no_error(error);
-    actual_timesteps = w2w_scheduler_get_timesteps(scheduler, &n_calls);
-    g_assert_cmpuint(n_calls, ==, json_array_get_length(timesteps));
-    first = n_calls + 1 - json_array_get_length(trajectory);
-    for (guint i = 0; i <= n_calls; i++) {
-        float noise_pred;
+    return scheduler_fixture_text(config);
+}
 
-        if (i >= first) {
-            const double expected = json_array_get_double_element(trajectory, i - first);
+static W2wSchedulerKind kind_of_case(JsonObject *test_case)
+{
+    const char *name = json_object_get_string_member(test_case, "kind");
 
-            g_assert_cmpfloat_with_epsilon(x, expected, 2e-6 * MAX(1, fabs(expected)));
+    for (guint i = 0; w2w_scheduler_names[i] != NULL; i++)
+        if (g_str_equal(name, w2w_scheduler_names[i]))
+            return (W2wSchedulerKind)i;
+    g_assert_not_reached();
+}
+
+static void assert_near(double actual, double expected, double tolerance)
+{
+    g_assert_cmpfloat_with_epsilon(actual, expected, tolerance * MAX(1, fabs(expected)));
+}
+
+static void check_call(const Case *c, guint i, double x)
+{
+    JsonArray *list = json_object_get_array_member(c->expected, "at");
+
+    for (guint k = 0; k < json_array_get_length(list); k++) {
+        JsonArray *at = json_array_get_array_element(list, k);
+
+        if (json_array_get_int_element(at, 0) != i)
+            continue;
+        if (i < c->n_calls) {
+            g_assert_cmpfloat_with_epsilon(c->timesteps[i], json_array_get_double_element(at, 1),
+                                           FRACTION_TOLERANCE);
+            if (c->sigmas != NULL)
+                assert_near(c->sigmas[i], json_array_get_double_element(at, 2), 2e-7);
         }
-        if (i == n_calls)
-            break;
-        g_assert_cmpfloat(actual_timesteps[i], ==, json_array_get_int_element(timesteps, i));
-        noise_pred = 0.3f * x + 0.1f * sinf((float)actual_timesteps[i]);
-        w2w_scheduler_step(scheduler, i, 1, &noise_pred, &x, &error);
-        g_assert_no_error(error);
+        assert_near(x, json_array_get_double_element(at, json_array_get_length(at) - 1), TOLERANCE);
     }
 }
 
-static void test_every_config_is_as_diffusers(void)
+static void check_sums(const Case *c)
 {
-    g_autofree char *path = g_test_build_filename(G_TEST_DIST, "pndm_cases.json", NULL);
+    JsonArray *sums = json_object_get_array_member(c->expected, "sums");
+    double timesteps = 0, sigmas = 0;
+
+    for (guint i = 0; i < c->n_calls; i++)
+        timesteps += c->timesteps[i];
+    for (guint i = 0; i <= c->n_calls && c->sigmas != NULL; i++)
+        sigmas += c->sigmas[i];
+    g_assert_cmpfloat_with_epsilon(timesteps, json_array_get_double_element(sums, 0),
+                                   1e-4 * c->n_calls);
+    assert_near(sigmas, json_array_get_double_element(sums, 1), 2e-7);
+}
+
+static void run_case(const Case *c, float x)
+{
     g_autoptr(GError) error = NULL;
-    g_autoptr(JsonObject) object = w2w_json_load(path, &error);
+
+    for (guint i = 0; i < c->n_calls; i++) {
+        const float scaled = (float)w2w_scheduler_get_input_scale(c->scheduler, i) * x;
+        const float noise_pred = 0.3f * scaled + 0.1f * (float)sin(c->timesteps[i]);
+
+        check_call(c, i, x);
+        w2w_scheduler_step(c->scheduler, i, 1, &noise_pred, &x, &error);
+        g_assert_no_error(error);
+    }
+    check_call(c, c->n_calls, x);
+}
+
+static void check_case(JsonObject *file, JsonObject *test_case)
+{
+    const guint n_steps = (guint)json_object_get_int_member(test_case, "steps");
+    const gboolean from_image = json_object_has_member(test_case, "strength");
+    const double strength = from_image ? json_object_get_double_member(test_case, "strength") : 0;
+    const W2wSchedulerKind kind = kind_of_case(test_case);
+    g_autofree char *text = config_of_case(file, test_case);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wScheduler) scheduler = scheduler_fixture_open_text(kind, text, &error);
+    Case c = {.file = file, .expected = test_case, .scheduler = scheduler};
+    guint n_sigmas;
+    float x;
+
+    g_test_message("%s, %u steps, strength %g, with %s", w2w_scheduler_names[kind], n_steps,
+                   strength, text);
+    g_assert_no_error(error);
+    if (!from_image)
+        w2w_scheduler_start(scheduler, n_steps, &error);
+    else
+        w2w_scheduler_start_from(scheduler, n_steps, strength, &error);
+    if (json_object_get_int_member(test_case, "n") == 0) {
+        g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+        return;
+    }
+    g_assert_no_error(error);
+    c.timesteps = w2w_scheduler_get_timesteps(scheduler, &c.n_calls);
+    c.sigmas = w2w_scheduler_get_sigmas(scheduler, &n_sigmas);
+    g_assert_cmpuint(c.n_calls, ==, json_object_get_int_member(test_case, "n"));
+    g_assert_cmpuint(n_sigmas, ==, c.sigmas != NULL ? c.n_calls + 1 : 0);
+    check_sums(&c);
+    x = (float)w2w_scheduler_get_initial_sigma(scheduler);
+    if (from_image) {
+        const float noise = (float)json_object_get_double_member(file, "noise");
+
+        x = (float)json_object_get_double_member(file, "image");
+        w2w_scheduler_add_noise(scheduler, 1, &noise, &x);
+    }
+    run_case(&c, x);
+}
+
+static void test_every_case_is_as_diffusers(gconstpointer data)
+{
+    g_autofree char *path = g_test_build_filename(G_TEST_DIST, "scheduler_cases.json", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) file = w2w_json_load(path, &error);
+    guint n_checked = 0;
     JsonArray *cases;
 
     g_assert_no_error(error);
-    cases = json_object_get_array_member(object, "cases");
-    g_assert_cmpuint(json_array_get_length(cases), >, 0);
-    for (guint i = 0; i < json_array_get_length(cases); i++)
-        check_case(json_array_get_object_element(cases, i));
+    cases = json_object_get_array_member(file, "cases");
+    for (guint i = 0; i < json_array_get_length(cases); i++) {
+        JsonObject *test_case = json_array_get_object_element(cases, i);
+
+        if (kind_of_case(test_case) != GPOINTER_TO_UINT(data))
+            continue;
+        check_case(file, test_case);
+        n_checked++;
+    }
+    g_assert_cmpuint(n_checked, >, 0);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/scheduler/every-config-is-as-diffusers", test_every_config_is_as_diffusers);
+    for (guint kind = 0; w2w_scheduler_names[kind] != NULL; kind++) {
+        g_autofree char *path =
+            g_strdup_printf("/scheduler/%s-is-as-diffusers", w2w_scheduler_names[kind]);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(kind), test_every_case_is_as_diffusers);
+    }
     return scheduler_fixture_run();
 }

@@ -67,7 +67,7 @@ static const struct {
     {"lambda_min_clipped", "m", "n", {ABOVE_0, "0", "-1", "-0.5", "-5.1", "Infinity", "-Infinity"}},
     {"solver_order", "m", "i", {"2"}},
     {"solver_type", "m", "s", {"\"midpoint\"", "\"heun\"", "\"bh2\"", "\"logrho\""}},
-    {"algorithm_type", "m", "s", {"\"dpmsolver++\"", "\"deis\""}},
+    {"algorithm_type", "m", "s", {"\"dpmsolver++\""}},
     {"lower_order_final", "m", "b", {"true", "false"}},
     {"euler_at_final", "m", "b", {"true", "false"}},
     {"dynamic_thresholding_ratio", "", "n", {NULL}},
