@@ -10,7 +10,8 @@
  * 1e-6, because torch's own vector log, sin and cos are approximations that differ from
  * processor to processor; below 16 values it agrees to the last bit or the one before.
  *
- * "cuda": Philox 4x32-10 (Salmon et al. 2011), randn only, to about 1e-6 for the same reason.
+ * "cuda": Philox 4x32-10 (Salmon et al. 2011), randn only, to about 1e-6: a GPU's logarithm
+ * and sine are approximations too.
  * torch starts at most as many threads as the GPU can hold at once, and each value comes
  * from the thread of its own number; only where there are more values than threads does a
  * thread make several, from its own sequence, so that the numbers depend on the GPU. That

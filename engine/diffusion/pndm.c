@@ -45,8 +45,9 @@ static gboolean pndm_check_config(const W2wSchedulerConfig *config, const char *
 
 /*
  * The step of call first_call + i, from timestep `*from` to `*to`; `*to` is negative beyond
- * the last. diffusers goes back at the second call of any trajectory, so in image-to-image,
- * which begins after the timestep that is there twice, it stands one stride further on.
+ * the last. Going back at the second call is diffusers' rule for every trajectory, also where
+ * image-to-image begins past the timestep that is there twice: then the second call's
+ * timestep is already one stride on, and the first step is taken again from where it was.
  */
 static void step_of_call(const W2wScheduler *scheduler, guint i, gint64 *from, gint64 *to)
 {

@@ -120,6 +120,8 @@ for i, kind in enumerate(KINDS):
             case(kind, n_steps, {"timestep_spacing": SPACINGS[(i + j + k) % 3]}, strength)
     case(kind, 20, {}, 0.6)
     case(kind, 13, {"final_sigmas_type": "sigma_min"}, 0.6)
+    for n_steps in (14, 15):                # lower_order_final counts below 15
+        case(kind, n_steps, {"final_sigmas_type": "sigma_min"})
 for what in left_out:
     print(what)
 json.dump({"made_with": {"diffusers": diffusers.__version__, "torch": torch.__version__}, "config": SD, "image": IMAGE, "noise": NOISE, "cases": cases},
