@@ -21,7 +21,8 @@ G_BEGIN_DECLS
 
 typedef struct _W2wGolden W2wGolden;
 
-/* $W2W_GOLDEN, else golden/a of the test sources. The second: golden/mini of the test sources. */
+/* $W2W_GOLDEN, else golden/a of the test sources. The second: the embedded world's, which
+ * ship with the program for w2w selftest: $W2W_DATA_DIR/selftest. */
 const char *w2w_golden_dir(void);
 const char *w2w_golden_mini_dir(void);
 

@@ -428,8 +428,8 @@ static void set_up_world(Fixture *fixture, gconstpointer user_data)
 static void compare_like(const Fixture *fixture, const char *key, const char *file,
                          const char *like, const double *actual)
 {
-    g_autofree char *parent = g_path_get_dirname(w2w_golden_mini_dir());
-    g_autofree char *directory = g_build_filename(parent, "a", NULL);
+    g_autofree char *directory =
+        g_build_filename(g_getenv("W2W_TEST_SOURCE_DIR"), "golden", "a", NULL);
     g_autoptr(W2wGolden) measured = w2w_golden_open(directory);
     JsonObject *tolerance = json_object_get_object_member(
         json_object_get_object_member(w2w_golden_get_tolerances(measured), file), like);
