@@ -44,6 +44,11 @@ static const struct {
     {&w2w_edit_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
     {&w2w_render_job, LAYOUT_PICTURE,
      OUTPUT(W2W_PARAMETER_REQUIRED, "File for the picture, name.png.")},
+    {&w2w_project_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
+    {&w2w_export_job, LAYOUT_FILES,
+     OUTPUT(W2W_PARAMETER_REQUIRED,
+            "File to write (name.safetensors; name.pt for w2wmodel); a folder for peft and "
+            "upstream, made where it is missing.")},
 };
 
 struct _W2wOutput {

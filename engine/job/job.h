@@ -6,6 +6,8 @@
  *   sample   new identities and their pictures
  *   edit     an identity changed along directions and components, and its picture
  *   render   an identity (or the base model) under a prompt
+ *   project  a LoRA from elsewhere as an identity, and its picture
+ *   export   an identity as a LoRA for other programs
  *
  * One file per job holds its table of parameters and what it does.
  */
@@ -85,7 +87,7 @@ const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
 gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *parameter);
 gboolean w2w_job_is_shown(const W2wJob *job);
 
-/* One per file: sample.c, edit.c, render.c. */
-extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job;
+/* One per file: sample.c, edit.c … */
+extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job, w2w_project_job, w2w_export_job;
 
 G_END_DECLS

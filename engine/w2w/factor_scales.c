@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One q at a time finds the right signs and comes near: of one q the distance is
- * α q² + β/q² + γ q + δ/q, whose least value over both signs is found exactly. All logarithms of q
- * at once (Gauss-Newton) then end in a few steps, where the distance can be 0. Both are repeated
- * until neither improves.
+ * First one q at a time, which finds the right signs and comes near: of one q the distance is
+ * α q² + β/q² + γ q + δ/q, whose least value over both signs is found exactly. Then the logarithms
+ * of all q at once (Gauss-Newton), which end in a few steps where the distance can be 0.
+ *
+ * V is orthonormal to float32's precision only, so a distance that is nothing may come out as
+ * 10⁻⁶ of <z, z>, of either sign. Where q hardly changes the distance, that must not lead it away.
+ * So in the beginning a small part of <z, z> itself counts, and every step is damped by a
+ * part of the tangent's own length.
  */
 #include "engine/w2w/factor_scales.h"
 
@@ -13,11 +17,13 @@
 #include "engine/memory.h"
 #include "engine/w2w/linear_algebra.h"
 
-#define MAX_ROUNDS       20
-#define MAX_SWEEPS       20
-#define MAX_NEWTON_STEPS 100
-/* A change of the distance by less than this part of `total` is rounding. */
-#define NOTHING 1e-15
+#define MAX_SWEEPS 100
+#define MAX_STEPS  30
+/* The part of <z, z> that counts as distance in the beginning. */
+#define PART_OF_DEVIATION 1e-4
+/* Of a tangent's square, added to its part outside of the space: ten times what rounding makes of
+ * nothing would do, and a step still leaves a thousandth of its error. */
+#define DAMPING 1e-3
 /* A step of the logarithms this small is taken though its gain is lost in rounding: it is the last
  * of a row that converges. */
 #define LAST_STEP 1e-5
@@ -26,29 +32,32 @@
 #define MAX_DEGREE 4
 
 typedef struct {
-    const double *gram;
+    const double *gram; /* of the distance */
+    const double *whole;
     guint n;
     double *x;
     W2wFactorScale *scales;
     guint n_scales;
-    double nothing;
     double *first;   /* (n_scales): where each q began */
-    double *normal;  /* (n_scales, n_scales) */
+    double *old;     /* (n_scales): before a step */
+    double *normal;  /* (n_scales, n_scales), its lower triangle */
     double *step;    /* (n_scales) */
+    double *damped;  /* (n_scales, n_scales) */
     double *tangent; /* (n): work */
 } Fit;
 
-static double row_product(const Fit *fit, guint row, const double *x)
+static double row_product(const Fit *fit, guint row)
 {
-    return w2w_dot(fit->gram + (gsize)row * fit->n, x, fit->n);
+    return w2w_dot(fit->gram + (gsize)row * fit->n, fit->x, fit->n);
 }
 
-static double distance(const Fit *fit)
+/* xᵀ gram x */
+static double distance(const Fit *fit, const double *gram)
 {
     double sum = 0.0;
 
     for (guint i = 0; i < fit->n; i++)
-        sum += fit->x[i] * row_product(fit, i, fit->x);
+        sum += fit->x[i] * w2w_dot(gram + (gsize)i * fit->n, fit->x, fit->n);
     return sum;
 }
 
@@ -154,14 +163,14 @@ static void sweep(Fit *fit)
         const double ab = fit->gram[(gsize)a * fit->n + b];
         const Terms terms = {.alpha = aa,
                              .beta = bb,
-                             .gamma = 2.0 * (row_product(fit, a, fit->x) - aa * q - ab / q),
-                             .delta = 2.0 * (row_product(fit, b, fit->x) - bb / q - ab * q)};
+                             .gamma = 2.0 * (row_product(fit, a) - aa * q - ab / q),
+                             .delta = 2.0 * (row_product(fit, b) - bb / q - ab * q)};
         const double before = evaluate_terms(&terms, q);
         double value = before, best = q;
 
         improve(&terms, 1.0, fit->first[m], &best, &value);
         improve(&terms, -1.0, fit->first[m], &best, &value);
-        if (before - value > fit->nothing)
+        if (value < before)
             set_q(fit, m, best);
     }
 }
@@ -177,7 +186,7 @@ static void multiply_tangent(Fit *fit, guint m)
         fit->tangent[i] = scale->q * row_a[i] - row_b[i] / scale->q;
 }
 
-static gboolean make_normal_equations(Fit *fit)
+static void make_normal_equations(Fit *fit)
 {
     for (guint m = 0; m < fit->n_scales; m++) {
         multiply_tangent(fit, m);
@@ -188,104 +197,123 @@ static gboolean make_normal_equations(Fit *fit)
             fit->normal[(gsize)m * fit->n_scales + k] =
                 fit->tangent[other->a] * other->q - fit->tangent[other->b] / other->q;
         }
-        if (!(fit->normal[(gsize)m * fit->n_scales + m] > 0.0))
-            return FALSE; /* this q does not matter */
     }
+}
+
+/* Of the whole tangent: what it is inside of the space, too. */
+static double tangent_square(const Fit *fit, guint m)
+{
+    const W2wFactorScale *scale = &fit->scales[m];
+
+    return scale->q * scale->q * fit->whole[(gsize)scale->a * (fit->n + 1)] +
+           fit->whole[(gsize)scale->b * (fit->n + 1)] / (scale->q * scale->q);
+}
+
+/* x: the step; FALSE with *failed where memory is short, without where damping is too small. */
+static gboolean solve(Fit *fit, double damping, double *x, gboolean *failed, GError **error)
+{
+    const guint n = fit->n_scales;
+    g_autoptr(GError) reason = NULL;
+    g_autoptr(W2wCholesky) factors = NULL;
+    guint dependent;
+
+    memcpy(fit->damped, fit->normal, (gsize)n * n * sizeof *fit->damped);
+    memcpy(x, fit->step, n * sizeof *x);
+    for (guint m = 0; m < n; m++)
+        fit->damped[(gsize)m * (n + 1)] += damping * tangent_square(fit, m);
+    factors = w2w_cholesky_new(fit->damped, n, 0.0, &dependent, &reason);
+    *failed = reason != NULL;
+    if (*failed)
+        g_propagate_error(error, g_steal_pointer(&reason));
+    if (factors == NULL)
+        return FALSE;
+    w2w_cholesky_solve(factors, x);
     return TRUE;
 }
 
 /* One step of all logarithms; FALSE where it was the last, or no damping makes one that improves.
  */
-static gboolean newton_step(Fit *fit, double *value, double *old, gboolean *failed, GError **error)
+static gboolean newton_step(Fit *fit, double *x, gboolean *failed, GError **error)
 {
-    if (!make_normal_equations(fit))
-        return FALSE;
-    for (guint m = 0; m < fit->n_scales; m++)
-        old[m] = fit->scales[m].q;
-    for (double ridge = 1e-14; ridge < 1e4; ridge *= 100.0) {
-        g_autofree double *x = g_memdup2(fit->step, fit->n_scales * sizeof *x);
-        g_autoptr(GError) reason = NULL;
-        g_autoptr(W2wCholesky) factors = NULL;
-        double largest = 0.0, now;
-        guint dependent;
+    const double before = distance(fit, fit->gram);
 
-        factors = w2w_cholesky_new(fit->normal, fit->n_scales, ridge, &dependent, &reason);
-        if (reason != NULL) {
-            g_propagate_error(error, g_steal_pointer(&reason));
-            *failed = TRUE;
-            return FALSE;
-        }
-        if (factors == NULL)
+    make_normal_equations(fit);
+    for (guint m = 0; m < fit->n_scales; m++)
+        fit->old[m] = fit->scales[m].q;
+    for (double damping = DAMPING; damping < 1e4; damping *= 10.0) {
+        double largest = 0.0;
+
+        if (!solve(fit, damping, x, failed, error)) {
+            if (*failed)
+                return FALSE;
             continue;
-        w2w_cholesky_solve(factors, x);
+        }
         for (guint m = 0; m < fit->n_scales; m++)
             largest = MAX(largest, fabs(x[m]));
-        if (!(largest < 3.0)) /* a factor of 20: too far for a linear view */
+        if (!(largest < 1.0)) /* too far for a linear view */
             continue;
         for (guint m = 0; m < fit->n_scales; m++)
-            set_q(fit, m, old[m] * exp(x[m]));
-        now = distance(fit);
-        if (*value - now > fit->nothing) {
-            *value = now;
-            return TRUE;
-        }
+            set_q(fit, m, fit->old[m] * exp(x[m]));
         if (largest < LAST_STEP)
             return FALSE;
+        if (distance(fit, fit->gram) < before)
+            return TRUE;
         for (guint m = 0; m < fit->n_scales; m++)
-            set_q(fit, m, old[m]);
+            set_q(fit, m, fit->old[m]);
     }
     return FALSE;
 }
 
-static gboolean fit_all(Fit *fit, double *old, GError **error)
+/* `biased` (n, n): the distance with a part of <z, z>. */
+static void find_signs(Fit *fit, double *biased)
 {
-    double value = distance(fit);
+    const double *gram = fit->gram;
+    double value;
 
-    for (guint round = 0; round < MAX_ROUNDS; round++) {
-        const double before = value;
-        gboolean failed = FALSE;
+    for (gsize i = 0; i < (gsize)fit->n * fit->n; i++)
+        biased[i] = gram[i] + PART_OF_DEVIATION * fit->whole[i];
+    fit->gram = biased;
+    value = distance(fit, biased);
+    for (guint i = 0; i < MAX_SWEEPS; i++) {
+        const double last = value;
 
-        for (guint i = 0; i < MAX_SWEEPS; i++) {
-            const double last = value;
-
-            sweep(fit);
-            value = distance(fit);
-            if (!(last - value > 1e-3 * last))
-                break;
-        }
-        for (guint i = 0; i < MAX_NEWTON_STEPS && newton_step(fit, &value, old, &failed, error);
-             i++)
-            ;
-        if (failed)
-            return FALSE;
-        if (!(before - value > MAX(1e-6 * before, fit->nothing)))
+        sweep(fit);
+        value = distance(fit, biased);
+        if (!(last - value > 1e-3 * last))
             break;
     }
-    return TRUE;
+    fit->gram = gram;
 }
 
-gboolean w2w_factor_scales_fit(const double *gram, guint n, double *x, W2wFactorScale *scales,
-                               guint n_scales, double total, GError **error)
+gboolean w2w_factor_scales_fit(const double *gram, const double *whole, guint n, double *x,
+                               W2wFactorScale *scales, guint n_scales, GError **error)
 {
-    const gsize n_work = (gsize)n_scales * (n_scales + 3) + n;
-    W2W_AUTO_ALIGNED double *work =
-        w2w_aligned_alloc0(n_work, sizeof *work, "a LoRA's scales", error);
-    Fit fit = {.gram = gram,
-               .n = n,
-               .x = x,
-               .scales = scales,
-               .n_scales = n_scales,
-               .nothing = NOTHING * total};
+    const gsize n_square = (gsize)n_scales * n_scales, n_gram = (gsize)n * n;
+    W2W_AUTO_ALIGNED double *work = w2w_aligned_alloc0(
+        4 * (gsize)n_scales + 2 * n_square + n + n_gram, sizeof *work, "a LoRA's scales", error);
+    Fit fit = {
+        .gram = gram, .whole = whole, .n = n, .x = x, .scales = scales, .n_scales = n_scales};
+    double *found, *biased;
+    gboolean failed = FALSE;
 
     if (work == NULL)
         return FALSE;
     fit.first = work;
-    fit.step = work + n_scales;
-    fit.normal = work + 3 * (gsize)n_scales;
-    fit.tangent = fit.normal + (gsize)n_scales * n_scales;
+    fit.old = fit.first + n_scales;
+    fit.step = fit.old + n_scales;
+    found = fit.step + n_scales;
+    fit.normal = found + n_scales;
+    fit.damped = fit.normal + n_square;
+    fit.tangent = fit.damped + n_square;
+    biased = fit.tangent + n;
     for (guint m = 0; m < n_scales; m++) {
         fit.first[m] = scales[m].q;
         set_q(&fit, m, scales[m].q);
     }
-    return n_scales == 0 || fit_all(&fit, work + 2 * (gsize)n_scales, error);
+    if (n_scales == 0)
+        return TRUE;
+    find_signs(&fit, biased);
+    for (guint i = 0; i < MAX_STEPS && newton_step(&fit, found, &failed, error); i++)
+        ;
+    return !failed;
 }

@@ -18,10 +18,10 @@ typedef struct {
 } W2wFactorScale;
 
 /*
- * Sets every q, x[a] and x[b]. `gram` (n, n), symmetric; `total` is the sum of x_i² <d_i, d_i> at
- * the beginning, which tells what is rounding. W2W_ERROR_MEMORY.
+ * Sets every q, x[a] and x[b]. `gram` (n, n) is G, `whole` (n, n) the <d_i, d_j> alone; both
+ * symmetric. W2W_ERROR_MEMORY.
  */
-gboolean w2w_factor_scales_fit(const double *gram, guint n, double *x, W2wFactorScale *scales,
-                               guint n_scales, double total, GError **error);
+gboolean w2w_factor_scales_fit(const double *gram, const double *whole, guint n, double *x,
+                               W2wFactorScale *scales, guint n_scales, GError **error);
 
 G_END_DECLS

@@ -33,11 +33,11 @@ typedef struct {
     guint n_scales;
     double least_std;
 
-    double *vector;   /* (n_weights): every factor's d, as far as it varies in the space */
-    double *weighed;  /* (n_weights): the same with the numbers that do not vary */
-    double *products; /* (n_keys + 1, n_components): Vᵀ of each d, and of mean ⊘ std */
-    double *gram;     /* (n_keys + 1, n_keys + 1) */
-    double *x;        /* (n_keys + 1) */
+    double *vector;       /* (n_weights): every factor's d, as far as it varies in the space */
+    double *weighed;      /* (n_weights): the same with the numbers that do not vary */
+    double *products;     /* (n_keys + 1, n_components): Vᵀ of each d, and of mean ⊘ std */
+    double *gram, *whole; /* (n_keys + 1, n_keys + 1) */
+    double *x;            /* (n_keys + 1) */
 } Projector;
 
 void w2w_projection_clear(W2wProjection *projection)
@@ -57,6 +57,7 @@ static void clear_projector(Projector *p)
     w2w_aligned_free(p->weighed);
     w2w_aligned_free(p->products);
     w2w_aligned_free(p->gram);
+    w2w_aligned_free(p->whole);
     w2w_aligned_free(p->x);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Projector, clear_projector)
@@ -218,29 +219,31 @@ static double block_dot(const Projector *p, guint key, gboolean with_mean)
     return sum;
 }
 
-/* G of factor_scales.h, the mean as its last vector. */
-static void make_gram(Projector *p)
+/* <d_i, d_j> and G of factor_scales.h, the mean as the last vector. */
+static void make_grams(Projector *p)
 {
     const guint n = p->n_keys + 1, k = p->space->n_components;
     double of_mean = 0.0;
 
-    for (guint i = 0; i < n; i++)
-        for (guint j = 0; j <= i; j++)
-            p->gram[(gsize)i * n + j] = p->gram[(gsize)j * n + i] =
-                -w2w_dot(p->products + (gsize)i * k, p->products + (gsize)j * k, k);
     for (guint i = 0; i < p->n_keys; i++) {
-        const double with_mean = block_dot(p, i, TRUE);
-
-        p->gram[(gsize)i * n + i] += block_dot(p, i, FALSE);
-        p->gram[(gsize)i * n + p->n_keys] += with_mean;
-        p->gram[(gsize)p->n_keys * n + i] += with_mean;
+        p->whole[(gsize)i * (n + 1)] = block_dot(p, i, FALSE);
+        p->whole[(gsize)i * n + p->n_keys] = p->whole[(gsize)p->n_keys * n + i] =
+            block_dot(p, i, TRUE);
     }
     for (gint64 i = 0; i < p->space->n_weights; i++) {
         const double value = p->space->mean[i] * weight_of(p, i);
 
         of_mean += value * value;
     }
-    p->gram[(gsize)n * n - 1] += of_mean;
+    p->whole[(gsize)n * n - 1] = of_mean;
+    for (guint i = 0; i < n; i++) {
+        for (guint j = 0; j <= i; j++) {
+            const gsize at = (gsize)i * n + j, mirrored = (gsize)j * n + i;
+
+            p->gram[at] = p->gram[mirrored] =
+                p->whole[at] - w2w_dot(p->products + (gsize)i * k, p->products + (gsize)j * k, k);
+        }
+    }
 }
 
 /* Vᵀ of every factor's d and of the mean's. */
@@ -288,22 +291,11 @@ static gboolean allocate(Projector *p, GError **error)
     p->gram = w2w_aligned_alloc0(n_vectors * n_vectors, sizeof(double), "a LoRA's scales", error);
     if (p->gram == NULL)
         return FALSE;
+    p->whole = w2w_aligned_alloc0(n_vectors * n_vectors, sizeof(double), "a LoRA's scales", error);
+    if (p->whole == NULL)
+        return FALSE;
     p->x = w2w_aligned_alloc0(n_vectors, sizeof(double), "a LoRA's scales", error);
     return p->x != NULL;
-}
-
-static gboolean find_scales(Projector *p, GError **error)
-{
-    const guint n = p->n_keys + 1;
-    double total = p->gram[(gsize)n * n - 1];
-
-    for (guint m = 0; m < p->n_scales; m++) {
-        const W2wFactorScale *scale = &p->scales[m];
-
-        total += scale->q * scale->q * block_dot(p, scale->a, FALSE) +
-                 block_dot(p, scale->b, FALSE) / (scale->q * scale->q);
-    }
-    return w2w_factor_scales_fit(p->gram, n, p->x, p->scales, p->n_scales, total, error);
 }
 
 static gboolean set_coefficients(const Projector *p, float *coefficients, GError **error)
@@ -423,9 +415,9 @@ gboolean w2w_project_lora(const W2wSpace *space, const W2wLora *lora, float *coe
     set_vectors(&p);
     if (!make_products(&p, error))
         return FALSE;
-    make_gram(&p);
-    if (!find_scales(&p, error) || !set_coefficients(&p, coefficients, error) ||
-        !measure(&p, coefficients, &found, error))
+    make_grams(&p);
+    if (!w2w_factor_scales_fit(p.gram, p.whole, p.n_keys + 1, p.x, p.scales, p.n_scales, error) ||
+        !set_coefficients(&p, coefficients, error) || !measure(&p, coefficients, &found, error))
         return FALSE;
     *projection = found;
     found = (W2wProjection){0};
