@@ -10,73 +10,9 @@
 #include "engine/memory.h"
 #include "engine/pipeline/pipeline.h"
 #include "engine/w2w/edit.h"
-#include "tests/golden_files.h"
+#include "tests/pipeline/golden_pipeline.h"
 
-typedef struct {
-    W2wGolden *golden;
-    W2wPipeline *pipeline; /* one for all tests of a folder: later ones find its plans */
-} Fixture;
-
-static W2wPipeline *open_pipeline(W2wWorld *world)
-{
-    g_autoptr(GError) error = NULL;
-    const W2wDeviceOptions options = {.compute_type = W2W_COMPUTE_F32};
-    W2wDevice *device = w2w_device_new("cpu", &options, &error);
-    W2wPipeline *pipeline;
-
-    g_assert_no_error(error);
-    pipeline = w2w_pipeline_new(world, device, &error);
-    g_assert_no_error(error);
-    return pipeline;
-}
-
-static void open_golden(Fixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree char *model = NULL;
-    g_autofree char *space = NULL;
-    W2wWorld *world;
-
-    fixture->golden = w2w_golden_open(NULL);
-    model = w2w_golden_get_path(fixture->golden, "model");
-    space = w2w_golden_get_path(fixture->golden, "space");
-    world = w2w_world_open_parts(model, space, &error);
-    g_assert_no_error(error);
-    fixture->pipeline = open_pipeline(world);
-}
-
-static void open_embedded(Fixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-    W2wWorld *world = w2w_world_open(w2w_world_get_default_directory(), &error);
-
-    g_assert_no_error(error);
-    fixture->golden = w2w_golden_open(w2w_golden_mini_dir());
-    fixture->pipeline = open_pipeline(world);
-}
-
-static void close_fixture(Fixture *fixture)
-{
-    w2w_pipeline_free(fixture->pipeline);
-    w2w_golden_free(fixture->golden);
-}
-
-/* (C,H,W) to (H,W,C) */
-static void to_channels_last(const float *planes, gint64 c, gint64 n_pixels, float *pixels)
-{
-    for (gint64 p = 0; p < n_pixels; p++)
-        for (gint64 i = 0; i < c; i++)
-            pixels[p * c + i] = planes[i * n_pixels + p];
-}
-
-static void to_planes(const float *pixels, gint64 c, gint64 n_pixels, float *planes)
-{
-    for (gint64 p = 0; p < n_pixels; p++)
-        for (gint64 i = 0; i < c; i++)
-            planes[i * n_pixels + p] = pixels[p * c + i];
-}
-
-static JsonObject *get_params(const Fixture *fixture, const char *member)
+static JsonObject *get_params(const GoldenPipeline *fixture, const char *member)
 {
     JsonObject *params = w2w_golden_get_params(fixture->golden);
 
@@ -104,17 +40,6 @@ static W2wRenderOptions options_from(JsonObject *params, const char *steps)
         .guidance_scale = json_object_get_double_member(params, "guidance_scale")};
 }
 
-static W2wIdentity *identity_from(const Fixture *fixture, const char *file, const char *key)
-{
-    g_autoptr(GError) error = NULL;
-    const W2wArray *array = w2w_golden_get(fixture->golden, file, key);
-    W2wIdentity *identity = w2w_identity_new((guint)array->n_elements, &error);
-
-    g_assert_no_error(error);
-    w2w_array_to_f32(array, identity->coefficients);
-    return identity;
-}
-
 /* What the folder has after every step: (steps, 1, C, H, W). */
 typedef struct {
     float *values;
@@ -134,8 +59,8 @@ static void on_latents(guint step, double timestep, const float *latents, gsize 
     g_assert_cmpint((gint64)n, ==, trajectory->channels * trajectory->n_pixels);
     if (trajectory->expected_timesteps != NULL)
         g_assert_cmpfloat(timestep, ==, trajectory->expected_timesteps[step]);
-    to_planes(latents, trajectory->channels, trajectory->n_pixels,
-              trajectory->values + trajectory->n_steps * (gint64)n);
+    golden_to_planes(latents, trajectory->channels, trajectory->n_pixels,
+                     trajectory->values + trajectory->n_steps * (gint64)n);
     trajectory->n_steps++;
 }
 
@@ -143,7 +68,7 @@ static void on_latents(guint step, double timestep, const float *latents, gsize 
  * Renders from `<prefix>latents` and compares `<prefix>trajectory` and, where the file has it,
  * `<prefix>image`.
  */
-static void compare_rendering(Fixture *fixture, const char *file, const char *prefix,
+static void compare_rendering(GoldenPipeline *fixture, const char *file, const char *prefix,
                               W2wRenderOptions *options, const float *expected_timesteps)
 {
     g_autoptr(GError) error = NULL;
@@ -166,7 +91,7 @@ static void compare_rendering(Fixture *fixture, const char *file, const char *pr
     W2W_AUTO_ALIGNED float *image = NULL;
 
     g_assert_cmpuint(latents->n_dims, ==, 4);
-    to_channels_last(planes, channels, height * width, initial);
+    golden_to_channels_last(planes, channels, height * width, initial);
     options->initial_latents = initial;
     options->width = (gint)width * downscale;
     options->height = (gint)height * downscale;
@@ -180,7 +105,7 @@ static void compare_rendering(Fixture *fixture, const char *file, const char *pr
         const gint64 n_pixels = (gint64)options->width * options->height;
         g_autofree float *image_planes = g_new(float, (gsize)n_pixels * 3);
 
-        to_planes(image, 3, n_pixels, image_planes);
+        golden_to_planes(image, 3, n_pixels, image_planes);
         w2w_golden_compare(fixture->golden, file, image_key, NULL, image_planes);
     }
 }
@@ -192,18 +117,17 @@ static char *file_word(const char *scheduler)
 }
 
 /* All sizes that the folder has for a sampler, with the identity. */
-static void test_sampler(gconstpointer data)
+static void compare_sampler(const char *device, const char *scheduler)
 {
-    const char *scheduler = data;
     g_autofree char *word = file_word(scheduler);
     g_autofree char *file = g_strconcat("render_", word, NULL);
-    Fixture fixture;
+    GoldenPipeline fixture;
     g_autoptr(W2wIdentity) identity = NULL;
     const char *const *key;
     guint n_sizes = 0;
 
-    open_golden(&fixture);
-    identity = identity_from(&fixture, "lora", "coefficients");
+    golden_pipeline_open(&fixture, device, word);
+    identity = golden_pipeline_get_identity(&fixture, "lora", "coefficients");
     key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, file));
     for (; *key != NULL; key++) {
         g_autofree char *prefix = NULL;
@@ -218,7 +142,12 @@ static void test_sampler(gconstpointer data)
         n_sizes++;
     }
     g_assert_cmpuint(n_sizes, >, 0);
-    close_fixture(&fixture);
+    golden_pipeline_close(&fixture);
+}
+
+static void test_sampler(gconstpointer data)
+{
+    compare_sampler("cpu", data);
 }
 
 /* The last latents, from which the picture is made. */
@@ -233,87 +162,89 @@ static void keep_last(guint step, double timestep, const float *latents, gsize n
     Last *last = user_data;
 
     g_assert_cmpint((gint64)n, ==, last->channels * last->n_pixels);
-    to_planes(latents, last->channels, last->n_pixels, last->planes);
+    golden_to_planes(latents, last->channels, last->n_pixels, last->planes);
 }
 
 /* "ddim.latents", and "ddim.decoded" where the folder has it, from "image". */
-static void compare_img2img(Fixture *fixture, const char *key, W2wRenderOptions *options)
+static void compare_img2img(const char *device, const char *key)
 {
     static const char file[] = "render_img2img";
     g_autoptr(GError) error = NULL;
     g_autofree char *word = g_strndup(key, strlen(key) - strlen(".latents"));
-    g_autofree char *name = g_strdelimit(g_strdup(word), "_", '-');
+    g_autofree char *scheduler = g_strdelimit(g_strdup(word), "_", '-');
     g_autofree char *decoded_key = g_strconcat(word, ".decoded", NULL);
-    const W2wArray *expected = w2w_golden_get(fixture->golden, file, key);
-    g_autofree float *planes = g_new(float, (gsize)expected->n_elements);
-    Last last = {planes, expected->shape[1], expected->shape[2] * expected->shape[3]};
-    W2W_AUTO_ALIGNED float *image = NULL;
-
-    options->scheduler = scheduler_of(name);
-    options->on_latents = keep_last;
-    options->on_latents_data = &last;
-    image = w2w_pipeline_render_float(fixture->pipeline, options, NULL, &error);
-    g_assert_no_error(error);
-    w2w_golden_compare(fixture->golden, file, key, NULL, planes);
-    if (w2w_safetensors_peek(w2w_golden_get_file(fixture->golden, file), decoded_key) != NULL) {
-        const gint64 n_pixels = (gint64)options->width * options->height;
-        g_autofree float *image_planes = g_new(float, (gsize)n_pixels * 3);
-
-        to_planes(image, 3, n_pixels, image_planes);
-        w2w_golden_compare(fixture->golden, file, decoded_key, NULL, image_planes);
-    }
-}
-
-static void test_img2img(void)
-{
-    static const char file[] = "render_img2img";
-    Fixture fixture;
+    GoldenPipeline fixture;
     g_autoptr(W2wIdentity) identity = NULL;
+    g_autofree float *input = NULL;
+    g_autofree float *init_image = NULL;
     g_autofree float *planes = NULL;
-    g_autofree float *image = NULL;
-    const W2wArray *array;
-    const char *const *key;
-    W2wRenderOptions options;
+    const W2wArray *picture, *expected;
     JsonObject *params;
-    guint n_samplers = 0;
+    W2wRenderOptions options;
+    W2W_AUTO_ALIGNED float *image = NULL;
+    Last last;
 
-    open_golden(&fixture);
-    identity = identity_from(&fixture, "lora", "coefficients");
+    golden_pipeline_open(&fixture, device, word);
+    identity = golden_pipeline_get_identity(&fixture, "lora", "coefficients");
+    picture = w2w_golden_get(fixture.golden, file, "image");
+    input = w2w_golden_get_f32(fixture.golden, file, "image");
+    init_image = g_new(float, (gsize)picture->n_elements);
+    golden_to_channels_last(input, 3, picture->shape[2] * picture->shape[3], init_image);
+    expected = w2w_golden_get(fixture.golden, file, key);
+    planes = g_new(float, (gsize)expected->n_elements);
+    last = (Last){planes, expected->shape[1], expected->shape[2] * expected->shape[3]};
     params = get_params(&fixture, file);
     options = options_from(params, "steps");
     options.identity = identity;
+    options.scheduler = scheduler_of(scheduler);
+    options.height = (gint)picture->shape[2];
+    options.width = (gint)picture->shape[3];
     options.seed = (guint64)json_object_get_int_member(params, "seed");
+    options.init_image = init_image;
     options.strength = json_object_get_double_member(params, "strength");
-    array = w2w_golden_get(fixture.golden, file, "image");
-    planes = w2w_golden_get_f32(fixture.golden, file, "image");
-    image = g_new(float, (gsize)array->n_elements);
-    options.height = (gint)array->shape[2];
-    options.width = (gint)array->shape[3];
-    to_channels_last(planes, 3, array->shape[2] * array->shape[3], image);
-    options.init_image = image;
-    key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, file));
+    options.on_latents = keep_last;
+    options.on_latents_data = &last;
+    image = w2w_pipeline_render_float(fixture.pipeline, &options, NULL, &error);
+    g_assert_no_error(error);
+    w2w_golden_compare(fixture.golden, file, key, NULL, planes);
+    if (w2w_safetensors_peek(w2w_golden_get_file(fixture.golden, file), decoded_key) != NULL) {
+        const gint64 n_pixels = (gint64)options.width * options.height;
+        g_autofree float *image_planes = g_new(float, (gsize)n_pixels * 3);
+
+        golden_to_planes(image, 3, n_pixels, image_planes);
+        w2w_golden_compare(fixture.golden, file, decoded_key, NULL, image_planes);
+    }
+    golden_pipeline_close(&fixture);
+}
+
+static void test_img2img(gconstpointer device)
+{
+    g_autoptr(W2wGolden) golden = w2w_golden_open(NULL);
+    const char *const *key =
+        w2w_safetensors_get_keys(w2w_golden_get_file(golden, "render_img2img"));
+    guint n_samplers = 0;
+
     for (; *key != NULL; key++)
         if (g_str_has_suffix(*key, ".latents")) {
-            compare_img2img(&fixture, *key, &options);
+            compare_img2img(device, *key);
             n_samplers++;
         }
     g_assert_cmpuint(n_samplers, >, 0);
-    close_fixture(&fixture);
 }
 
 static void test_delayed(void)
 {
-    Fixture fixture;
+    GoldenPipeline fixture;
     g_autoptr(W2wIdentity) base = NULL;
     g_autoptr(W2wIdentity) edited = NULL;
     g_autofree float *timesteps = NULL;
     JsonObject *params;
     W2wRenderOptions options;
 
-    open_golden(&fixture);
+    golden_pipeline_open(&fixture, "cpu", NULL);
     params = get_params(&fixture, "render_delayed");
-    base = identity_from(&fixture, "render_delayed", "base");
-    edited = identity_from(&fixture, "render_delayed", "edited");
+    base = golden_pipeline_get_identity(&fixture, "render_delayed", "base");
+    edited = golden_pipeline_get_identity(&fixture, "render_delayed", "edited");
     timesteps = w2w_golden_get_f32(fixture.golden, "render_delayed", "timesteps");
     options = options_from(params, "steps");
     options.scheduler = scheduler_of(json_object_get_string_member(params, "scheduler"));
@@ -321,11 +252,11 @@ static void test_delayed(void)
     options.base_identity = base;
     options.from_timestep = json_object_get_double_member(params, "T");
     compare_rendering(&fixture, "render_delayed", "", &options, timesteps);
-    close_fixture(&fixture);
+    golden_pipeline_close(&fixture);
 }
 
 /* The picture `key` (H,W,3), made from its seed. */
-static void compare_picture(Fixture *fixture, const char *file, const char *key,
+static void compare_picture(GoldenPipeline *fixture, const char *file, const char *key,
                             W2wRenderOptions *options)
 {
     g_autoptr(GError) error = NULL;
@@ -345,16 +276,16 @@ static void compare_picture(Fixture *fixture, const char *file, const char *key,
 
 static void test_seeded(void)
 {
-    Fixture fixture;
+    GoldenPipeline fixture;
     g_autoptr(W2wIdentity) identity = NULL;
     const char *const *key;
     JsonObject *params;
     guint n_base = 0, n_identity = 0;
 
-    open_golden(&fixture);
+    golden_pipeline_open(&fixture, "cpu", NULL);
     params = get_params(&fixture, "render_seeded");
     g_assert_cmpstr(json_object_get_string_member(params, "rng"), ==, "cpu");
-    identity = identity_from(&fixture, "lora", "coefficients");
+    identity = golden_pipeline_get_identity(&fixture, "lora", "coefficients");
     key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, "render_seeded"));
     for (; *key != NULL; key++) {
         W2wRenderOptions options = options_from(params, "steps");
@@ -375,10 +306,10 @@ static void test_seeded(void)
     g_assert_cmpuint(n_identity, >, 0);
     /* All of them are of one size: the base and the identity share a plan. */
     g_assert_cmpuint(w2w_pipeline_get_counts(fixture.pipeline).n_unprojections, ==, 1);
-    close_fixture(&fixture);
+    golden_pipeline_close(&fixture);
 }
 
-static W2wIdentity *get_person(const Fixture *fixture)
+static W2wIdentity *get_person(const GoldenPipeline *fixture)
 {
     g_autoptr(GError) error = NULL;
     const W2wSpace *space = w2w_world_get_space(w2w_pipeline_get_world(fixture->pipeline));
@@ -392,7 +323,7 @@ static W2wIdentity *get_person(const Fixture *fixture)
     return person;
 }
 
-static W2wIdentity *get_edited(const Fixture *fixture)
+static W2wIdentity *get_edited(const GoldenPipeline *fixture)
 {
     g_autoptr(GError) error = NULL;
     W2wSpace *space = w2w_world_get_space(w2w_pipeline_get_world(fixture->pipeline));
@@ -423,13 +354,13 @@ static W2wIdentity *get_edited(const Fixture *fixture)
 /* "person.pndm.seed42.image_u8" */
 static void test_embedded_world(void)
 {
-    Fixture fixture;
+    GoldenPipeline fixture;
     g_autoptr(W2wIdentity) person = NULL;
     g_autoptr(W2wIdentity) edited = NULL;
     const char *const *key;
     guint n_of[3] = {0, 0, 0};
 
-    open_embedded(&fixture);
+    golden_pipeline_open_embedded(&fixture);
     person = get_person(&fixture);
     edited = get_edited(&fixture);
     key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture.golden, "pictures"));
@@ -453,7 +384,7 @@ static void test_embedded_world(void)
     }
     for (guint who = 0; who < G_N_ELEMENTS(n_of); who++)
         g_assert_cmpuint(n_of[who], >, 0);
-    close_fixture(&fixture);
+    golden_pipeline_close(&fixture);
 }
 
 int main(int argc, char **argv)
@@ -465,7 +396,8 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(path, w2w_scheduler_names[i], test_sampler);
     }
-    g_test_add_func("/render/golden/image-to-image", test_img2img);
+    g_test_add_data_func("/render/golden/image-to-image", "cpu", test_img2img);
+    g_test_add_data_func("/render/golden/image-to-image-by-definition", "reference", test_img2img);
     g_test_add_func("/render/golden/delayed-injection", test_delayed);
     g_test_add_func("/render/golden/seed-to-8-bit-picture", test_seeded);
     g_test_add_func("/render/golden/embedded-world", test_embedded_world);
