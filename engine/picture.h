@@ -17,9 +17,9 @@ void w2w_picture_free(W2wPicture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPicture, w2w_picture_free)
 
 /*
- * The picture in another size (not 0 × 0), by the byte as Pillow's resize() with LANCZOS: that is
- * how diffusers fits a picture before it encodes it. Proportions are the caller's affair.
- * W2W_ERROR_MEMORY.
+ * The picture in another size (not 0 × 0), by the byte as Pillow's resize() with LANCZOS (columns,
+ * then rows): that is how diffusers fits a picture before it encodes it. Proportions are the
+ * caller's affair. W2W_ERROR_MEMORY.
  */
 W2wPicture *w2w_picture_resample(const W2wPicture *picture, guint width, guint height,
                                  GError **error);

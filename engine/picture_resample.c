@@ -5,7 +5,9 @@
  * both.
  *
  * A windowed sinc of three lobes, stretched where the picture gets smaller; columns, then rows,
- * rounded to 8 bits in between; weights in fixed point, as there.
+ * rounded to 8 bits in between; weights in fixed point, as there. (Pillow 13 takes the rows first
+ * for some proportions, where pictures that get less high are cheaper so; versions before it never
+ * do.)
  */
 #include <math.h>
 #include <string.h>

@@ -99,6 +99,7 @@ extern const char *const w2w_rendering_generator_labels[];
         {                                                                                          \
             .name = "strength",                                                                    \
             .type = W2W_PARAMETER_DOUBLE,                                                          \
+            .flags = W2W_PARAMETER_FILES_ONLY, /* as init-image, a file */                         \
             .maximum = 1.0,                                                                        \
             .number = 0.8,                                                                         \
             .label = N_("St_rength"),                                                              \

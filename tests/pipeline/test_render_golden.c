@@ -145,9 +145,14 @@ static void compare_sampler(const char *device, const char *scheduler)
     golden_pipeline_close(&fixture);
 }
 
-static void test_sampler(gconstpointer data)
+static void test_sampler(gconstpointer scheduler)
 {
-    compare_sampler("cpu", data);
+    compare_sampler("cpu", scheduler);
+}
+
+static void test_sampler_by_definition(gconstpointer scheduler)
+{
+    compare_sampler("reference", scheduler);
 }
 
 /* The last latents, from which the picture is made. */
@@ -393,8 +398,10 @@ int main(int argc, char **argv)
     for (guint i = 0; w2w_scheduler_names[i] != NULL; i++) {
         g_autofree char *path =
             g_strdup_printf("/render/golden/%s-latents-and-picture", w2w_scheduler_names[i]);
+        g_autofree char *by_definition = g_strconcat(path, "-by-definition", NULL);
 
         g_test_add_data_func(path, w2w_scheduler_names[i], test_sampler);
+        g_test_add_data_func(by_definition, w2w_scheduler_names[i], test_sampler_by_definition);
     }
     g_test_add_data_func("/render/golden/image-to-image", "cpu", test_img2img);
     g_test_add_data_func("/render/golden/image-to-image-by-definition", "reference", test_img2img);
