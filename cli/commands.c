@@ -16,6 +16,7 @@ const W2wCommand *const *w2w_commands(void)
         g_ptr_array_add(commands, (gpointer)&w2w_help_command);
         g_ptr_array_add(commands, (gpointer)&w2w_bench_command);
         g_ptr_array_add(commands, (gpointer)&w2w_selftest_command);
+        g_ptr_array_add(commands, (gpointer)&w2w_completion_command);
         g_ptr_array_add(commands, NULL);
     }
     return (const W2wCommand *const *)commands->pdata;

@@ -9,9 +9,10 @@ G_BEGIN_DECLS
 /* NULL terminated; built on the first call and kept. Hidden ones have no blurb. */
 const W2wCommand *const *w2w_commands(void);
 
-extern const W2wCommand w2w_info_command;     /* info.c */
-extern const W2wCommand w2w_bench_command;    /* bench.c */
-extern const W2wCommand w2w_selftest_command; /* selftest.c */
-extern const W2wCommand w2w_help_command;     /* help.c */
+extern const W2wCommand w2w_info_command;       /* info.c */
+extern const W2wCommand w2w_bench_command;      /* bench.c */
+extern const W2wCommand w2w_selftest_command;   /* selftest.c */
+extern const W2wCommand w2w_completion_command; /* completion.c */
+extern const W2wCommand w2w_help_command;       /* help.c */
 
 G_END_DECLS
