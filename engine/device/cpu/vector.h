@@ -11,6 +11,9 @@
 
 #include <glib.h>
 #include <string.h>
+#if defined(W2W_CPU_BF16) && defined(__AVX2__)
+#include <immintrin.h> /* gcc widens and narrows vectors number by number */
+#endif
 
 #if defined(__AVX2__)
 #define W2W_VECTOR_WIDTH 8
@@ -64,28 +67,40 @@ W2W_INLINE void w2w_v_store_first(float *to, w2w_v value, gsize n)
  */
 #if defined(W2W_CPU_BF16)
 typedef guint16 w2w_element;
-typedef guint16 w2w_vh __attribute__((vector_size(2 * W2W_VECTOR_WIDTH)));
+typedef guint16 w2w_vh __attribute__((vector_size(16))); /* the first W2W_VECTOR_WIDTH count */
+#define W2W_E_BYTES (W2W_VECTOR_WIDTH * sizeof(w2w_element))
 
 W2W_INLINE w2w_v w2w_e_widen(w2w_vh bits)
 {
-    return (w2w_v)(__builtin_convertvector(bits, w2w_vu) << 16);
+#if W2W_VECTOR_WIDTH == 8
+    return (w2w_v)((w2w_vu)_mm256_cvtepu16_epi32((__m128i)bits) << 16);
+#else
+    return (w2w_v)__builtin_shufflevector((w2w_vh){0}, bits, 0, 8, 1, 9, 2, 10, 3, 11);
+#endif
 }
 
 /* To nearest, ties to even; what is not a number stays so. */
 W2W_INLINE w2w_vh w2w_e_round(w2w_v value)
 {
-    const w2w_vu bits = (w2w_vu)value, rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-    const w2w_vu not_a_number = (w2w_vu)(value != value);
+    const w2w_vu bits = (w2w_vu)value, not_a_number = (w2w_vu)(value != value);
+    const w2w_vu rounded =
+        ((bits + 0x7fffu + ((bits >> 16) & 1u)) & ~not_a_number) | (not_a_number & 0x7fc00000u);
 
-    return __builtin_convertvector(((rounded & ~not_a_number) | (not_a_number & 0x7fc00000u)) >> 16,
-                                   w2w_vh);
+#if W2W_VECTOR_WIDTH == 8
+    const __m256i high = (__m256i)(rounded >> 16);
+
+    return (w2w_vh)_mm_packus_epi32(_mm256_castsi256_si128(high),
+                                    _mm256_extracti128_si256(high, 1));
+#else
+    return __builtin_shufflevector((w2w_vh)rounded, (w2w_vh)rounded, 1, 3, 5, 7, 1, 3, 5, 7);
+#endif
 }
 
 W2W_INLINE w2w_v w2w_e_load(const w2w_element *from)
 {
-    w2w_vh bits;
+    w2w_vh bits = {0};
 
-    memcpy(&bits, from, sizeof bits);
+    memcpy(&bits, from, W2W_E_BYTES);
     return w2w_e_widen(bits);
 }
 
@@ -93,7 +108,7 @@ W2W_INLINE void w2w_e_store(w2w_element *to, w2w_v value)
 {
     const w2w_vh bits = w2w_e_round(value);
 
-    memcpy(to, &bits, sizeof bits);
+    memcpy(to, &bits, W2W_E_BYTES);
 }
 
 W2W_INLINE w2w_v w2w_e_load_first(const w2w_element *from, gsize n)
