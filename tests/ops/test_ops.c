@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * All ops on all devices: /golden against PyTorch, /ops against the reference device. With
- * --baseline, the cpu device as on a processor that has nothing special. W2W_OP_BENCH=1 also
+ * --baseline, the cpu device as on a processor that has nothing special; with --pairs, in bfloat16
+ * as where there are instructions for it, but without these. W2W_OP_BENCH=1 also
  * prints what each case of /ops takes.
  */
 #include "tests/ops/op_test.h"
@@ -11,6 +12,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     if (argc > 1 && g_str_equal(argv[1], "--baseline"))
         g_setenv("W2W_CPU_INSTRUCTION_SET", "baseline", TRUE);
+    if (argc > 1 && g_str_equal(argv[1], "--pairs"))
+        g_setenv("W2W_CPU_INSTRUCTION_SET", "AVX2-pairs", TRUE);
     w2w_add_tests_activation();
     w2w_add_tests_add();
     w2w_add_tests_attention();

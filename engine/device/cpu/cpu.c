@@ -40,9 +40,9 @@ static void cpu_destroy(W2wDevice *device)
     g_free(cpu);
 }
 
-#define INSTRUCTION_SET(set_name, type, suffix)                                                    \
+#define INSTRUCTION_SET(set_name, type, suffix, what, hidden)                                      \
     {                                                                                              \
-        .name = set_name, .compute_type = type,                                                    \
+        .name = set_name, .compute_type = type, .remark = what, .by_name_only = hidden,            \
         .klass = {                                                                                 \
             .name = "cpu",                                                                         \
             .alloc = cpu_alloc,                                                                    \
@@ -68,16 +68,22 @@ static void cpu_destroy(W2wDevice *device)
         },                                                                                         \
     }
 
+#define NATIVE_BF16  "bf16 (its own instructions, on which this program was never tried)"
+#define WIDENED_BF16 "bf16 (widened to f32 for every calculation)"
+
 /* Of each compute type best first; the last one runs everywhere. */
 static const W2wCpuInstructionSet instruction_sets[] = {
 #if defined(__x86_64__)
-    INSTRUCTION_SET("AVX2", W2W_COMPUTE_F32, avx2),
+    INSTRUCTION_SET("AVX2", W2W_COMPUTE_F32, avx2, "f32", FALSE),
 #endif
-    INSTRUCTION_SET("baseline", W2W_COMPUTE_F32, baseline),
+    INSTRUCTION_SET("baseline", W2W_COMPUTE_F32, baseline, "f32", FALSE),
 #if defined(__x86_64__)
-    INSTRUCTION_SET("AVX2", W2W_COMPUTE_BF16, avx2_bf16),
+    INSTRUCTION_SET("AVX512-BF16", W2W_COMPUTE_BF16, avx512_bf16, NATIVE_BF16, FALSE),
+    INSTRUCTION_SET("AVX2", W2W_COMPUTE_BF16, avx2_bf16, WIDENED_BF16, FALSE),
+    /* The source of AVX512-BF16 without its instruction: for tests, and slow. */
+    INSTRUCTION_SET("AVX2-pairs", W2W_COMPUTE_BF16, avx2_bf16_pairs, WIDENED_BF16, TRUE),
 #endif
-    INSTRUCTION_SET("baseline", W2W_COMPUTE_BF16, baseline_bf16),
+    INSTRUCTION_SET("baseline", W2W_COMPUTE_BF16, baseline_bf16, WIDENED_BF16, FALSE),
 };
 
 #if defined(__x86_64__)
@@ -93,11 +99,29 @@ static gboolean processor_has_f16c(void)
 static gboolean processor_has(const W2wCpuInstructionSet *set)
 {
 #if defined(__x86_64__)
-    if (g_str_equal(set->name, "AVX2"))
+    if (g_str_equal(set->name, "AVX512-BF16") &&
+        !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16")))
+        return FALSE; /* the operating system's part is asked for, too */
+    if (!g_str_equal(set->name, "baseline"))
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                processor_has_f16c();
 #endif
     return TRUE;
+}
+
+/* Is there bfloat16 arithmetic? Not where another instruction set is asked for. */
+static gboolean computes_in_bf16(void)
+{
+    const char *wanted = g_getenv("W2W_CPU_INSTRUCTION_SET");
+    const char *name = "AVX512-BF16";
+
+    if (wanted != NULL && *wanted != '\0' && g_ascii_strcasecmp(wanted, name) != 0)
+        return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(instruction_sets); i++)
+        if (g_str_equal(instruction_sets[i].name, name))
+            return processor_has(&instruction_sets[i]);
+    return FALSE;
 }
 
 static const W2wCpuInstructionSet *choose_instruction_set(W2wComputeType compute_type,
@@ -114,7 +138,7 @@ static const W2wCpuInstructionSet *choose_instruction_set(W2wComputeType compute
         if (set->compute_type != compute_type)
             continue;
         g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", set->name);
-        if (wanted != NULL && g_ascii_strcasecmp(wanted, set->name) != 0)
+        if (wanted != NULL ? g_ascii_strcasecmp(wanted, set->name) != 0 : set->by_name_only)
             continue;
         if (processor_has(set))
             return set;
@@ -132,12 +156,12 @@ static const W2wCpuInstructionSet *choose_instruction_set(W2wComputeType compute
 
 W2wDevice *w2w_cpu_device_new(const W2wDeviceOptions *options, GError **error)
 {
-    /* auto: no kernel here is built on bfloat16 instructions, and without them f32 is faster. */
-    const W2wComputeType type =
-        options->compute_type == W2W_COMPUTE_AUTO ? W2W_COMPUTE_F32 : options->compute_type;
+    W2wComputeType type = options->compute_type;
     const W2wCpuInstructionSet *set;
     W2wCpuDevice *device;
 
+    if (type == W2W_COMPUTE_AUTO) /* bfloat16 pays only where a processor computes in it */
+        type = computes_in_bf16() ? W2W_COMPUTE_BF16 : W2W_COMPUTE_F32;
     if (type != W2W_COMPUTE_F32 && type != W2W_COMPUTE_BF16) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "The device \"cpu\" does not compute in %s; it computes in f32 or bf16.",
@@ -163,8 +187,5 @@ char *w2w_cpu_device_describe(const W2wDevice *device)
     const guint n_threads = w2w_thread_pool_get_n_threads(cpu->pool);
 
     return g_strdup_printf("cpu: %u thread%s, %s, %s", n_threads, n_threads == 1 ? "" : "s",
-                           cpu->instruction_set->name,
-                           device->compute_type == W2W_COMPUTE_BF16
-                               ? "bf16 (widened to f32 for every calculation)"
-                               : "f32");
+                           cpu->instruction_set->name, cpu->instruction_set->remark);
 }

@@ -18,6 +18,8 @@ G_BEGIN_DECLS
 typedef struct {
     const char *name; /* "AVX2" */
     W2wComputeType compute_type;
+    gboolean by_name_only; /* for tests */
+    const char *remark;    /* for describe() */
     W2wDeviceClass klass;
 } W2wCpuInstructionSet;
 
@@ -63,5 +65,7 @@ W2W_CPU_DECLARE(baseline)
 W2W_CPU_DECLARE(avx2)
 W2W_CPU_DECLARE(baseline_bf16)
 W2W_CPU_DECLARE(avx2_bf16)
+W2W_CPU_DECLARE(avx2_bf16_pairs)
+W2W_CPU_DECLARE(avx512_bf16)
 
 G_END_DECLS

@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The matrix product of gemm.h: packing, the register tile, the epilogue, the cut into tasks.
- *
- * Register use on AVX2: 6 × 2 accumulators, 2 vectors of weights, 1 broadcast: 15 of 16. Each
- * depth step costs 12 multiply-adds and 8 loads, so the tile runs at the multiply-add units' speed
- * as long as weights come from the second level cache (64 bytes in 6 cycles).
- */
+/* The matrix product of gemm.h: packing, the epilogue, the cut into tasks. */
 #include "engine/device/cpu/gemm.h"
 
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
-
+#include "engine/device/cpu/gemm_tile.h"
 #include "engine/device/cpu/vector_math.h"
 #include "engine/error.h"
-
-#define ROWS    W2W_GEMM_ROWS
-#define COLUMNS W2W_GEMM_COLUMNS
-#define WIDTH   W2W_VECTOR_WIDTH
 
 /* --- packing --- */
 
@@ -31,17 +18,17 @@ typedef struct {
 
 /*
  * Which output column stands at place `i` of the packed columns; −1: padding. GEGLU panels hold
- * WIDTH value columns and then their WIDTH gate columns, which the epilogue multiplies.
+ * HALF value columns and then their HALF gate columns, which the epilogue multiplies.
  */
 static gint packed_column(const Layout *layout, gint i)
 {
     gint column = i, limit = layout->n_out;
 
     if (layout->geglu) {
-        const gint gate = i % COLUMNS / WIDTH;
+        const gint gate = i % COLUMNS / HALF;
 
         limit /= 2;
-        column = i / COLUMNS * WIDTH + i % WIDTH;
+        column = i / COLUMNS * HALF + i % HALF;
         return column < limit ? column + gate * limit : -1;
     }
     return column < limit ? column : -1;
@@ -49,7 +36,7 @@ static gint packed_column(const Layout *layout, gint i)
 
 static gint count_panels(const Layout *layout)
 {
-    const gint columns_per_panel = layout->geglu ? WIDTH : COLUMNS;
+    const gint columns_per_panel = layout->geglu ? HALF : COLUMNS;
     const gint n = layout->geglu ? layout->n_out / 2 : layout->n_out;
 
     return (n + columns_per_panel - 1) / columns_per_panel;
@@ -99,19 +86,22 @@ static guint16 to_half(float value)
 #endif
 }
 
-/* (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], 16 bits or float32. */
+/*
+ * (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], 16 bits or float32; see
+ * place_in_panel().
+ */
 static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
 {
     const Layout *layout = pack_data;
     const gint n_packed = count_panels(layout) * COLUMNS;
     const gsize depth = (gsize)layout->n_in * layout->n_taps;
-    const gsize phase_size = (gsize)n_packed * depth;
+    const gsize n_padded = padded_depth(depth), phase_size = (gsize)n_packed * n_padded;
     /* Bounded by one output's weights, which the file's mapping has already paid for. */
     g_autofree float *row = g_new0(float, (gsize)layout->n_in * layout->n_source_taps);
 
     for (gint i = 0; i < n_packed; i++) {
         const gint column = packed_column(layout, i);
-        const gsize panel = (gsize)(i / COLUMNS) * depth * COLUMNS + i % COLUMNS;
+        const gsize panel = (gsize)(i / COLUMNS) * n_padded * COLUMNS;
 
         if (column >= 0) {
             const W2wArray view = row_view(source, column);
@@ -121,12 +111,15 @@ static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack
             memset(row, 0, (gsize)layout->n_in * layout->n_source_taps * sizeof *row);
         }
         for (gint phase = 0; phase < layout->n_phases; phase++) {
+            if (n_padded > depth)
+                ((guint16 *)
+                     packed)[phase * phase_size + panel + place_in_panel(depth, i % COLUMNS)] = 0;
             for (gint tap = 0; tap < layout->n_taps; tap++) {
                 for (gint k = 0; k < layout->n_in; k++) {
                     const float value =
                         phase_weight(layout, row + (gsize)k * layout->n_source_taps, phase, tap);
-                    const gsize at =
-                        phase * phase_size + panel + ((gsize)tap * layout->n_in + k) * COLUMNS;
+                    const gsize at = phase * phase_size + panel +
+                                     place_in_panel((gsize)tap * layout->n_in + k, i % COLUMNS);
 
                     if (layout->half)
                         ((guint16 *)packed)[at] = to_half(value);
@@ -149,95 +142,6 @@ static void pack_bias(const W2wArray *source, void *packed, gconstpointer pack_d
         ((float *)packed)[i] = column >= 0 ? (float)w2w_array_get(source, column) : 0.0f;
     }
 }
-
-/* --- the register tile --- */
-
-/* One step in depth of packed weights: float32, or 16 bits converted exactly. */
-W2W_INLINE w2w_v load_weights(const void *panel, gsize at, gboolean half)
-{
-#if defined(W2W_CPU_BF16)
-    if (half)
-        return w2w_e_load((const w2w_element *)panel + at);
-#elif defined(__F16C__)
-    if (half)
-        return (w2w_v)_mm256_cvtph_ps(
-            _mm_loadu_si128((const __m128i *)((const guint16 *)panel + at)));
-#endif
-    return w2w_v_load((const float *)panel + at);
-}
-
-/*
- * sums[row][vector] = products over the whole depth. `rows`, `vectors` and `half` are constants at
- * every call, so that this unrolls into registers.
- */
-W2W_INLINE void accumulate(const float *const *pointers, gint n_taps, gint n_channels,
-                           const void *panel, float *sums, const int rows, const int vectors,
-                           const gboolean half)
-{
-    w2w_v sum[ROWS][2];
-    gsize at = 0;
-
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = (w2w_v){0};
-    for (gint tap = 0; tap < n_taps; tap++) {
-        const float *const *row = pointers + tap * ROWS;
-
-        for (gint k = 0; k < n_channels; k++, at += COLUMNS) {
-            w2w_v weights[2];
-
-#pragma GCC unroll 2
-            for (int j = 0; j < vectors; j++)
-                weights[j] = load_weights(panel, at + j * WIDTH, half);
-#pragma GCC unroll 6
-            for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-                for (int j = 0; j < vectors; j++)
-                    sum[i][j] += row[i][k] * weights[j];
-        }
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; j++)
-            w2w_v_store(sums + i * COLUMNS + j * WIDTH, sum[i][j]);
-}
-
-typedef void (*AccumulateFunc)(const float *const *pointers, gint n_taps, gint n_channels,
-                               const void *panel, float *sums);
-
-#define DEFINE_ACCUMULATE(rows, vectors, half)                                                     \
-    static void accumulate_##rows##_##vectors##_##half(const float *const *pointers, gint n_taps,  \
-                                                       gint n_channels, const void *panel,         \
-                                                       float *sums)                                \
-    {                                                                                              \
-        accumulate(pointers, n_taps, n_channels, panel, sums, rows, vectors, half);                \
-    }
-#define DEFINE_ROWS(rows)                                                                          \
-    DEFINE_ACCUMULATE(rows, 1, 0)                                                                  \
-    DEFINE_ACCUMULATE(rows, 2, 0)                                                                  \
-    DEFINE_ACCUMULATE(rows, 1, 1)                                                                  \
-    DEFINE_ACCUMULATE(rows, 2, 1)
-DEFINE_ROWS(1)
-DEFINE_ROWS(2)
-DEFINE_ROWS(3)
-DEFINE_ROWS(4)
-DEFINE_ROWS(5)
-DEFINE_ROWS(6)
-
-#define LIST_ROWS(rows)                                                                            \
-    {                                                                                              \
-        {accumulate_##rows##_1_0, accumulate_##rows##_2_0},                                        \
-        {                                                                                          \
-            accumulate_##rows##_1_1, accumulate_##rows##_2_1                                       \
-        }                                                                                          \
-    }
-/* [rows − 1][half][vectors − 1] */
-static const AccumulateFunc accumulate_funcs[ROWS][2][2] = {
-    LIST_ROWS(1), LIST_ROWS(2), LIST_ROWS(3), LIST_ROWS(4), LIST_ROWS(5), LIST_ROWS(6),
-};
 
 /* --- the epilogue --- */
 
@@ -274,28 +178,30 @@ static void finish_tile(const Run *run, const gint64 *out_rows, gint n_rows, gin
     const w2w_element *image_bias = run->operands->in[W2W_SLOT_IMAGE_BIAS];
     const w2w_element *lora_b = run->operands->in[W2W_SLOT_LORA_B];
     const gboolean geglu = kernel->activation == W2W_ACTIVATION_GEGLU;
-    const gint first_column = panel * (geglu ? WIDTH : COLUMNS);
+    const gint first_column = panel * (geglu ? HALF : COLUMNS);
 
     for (gint i = 0; i < n_rows; i++) {
         const gint64 row = out_rows[i];
         w2w_element *out = (w2w_element *)run->operands->out + row * n;
         const float *sum = sums + i * COLUMNS;
 
-        if (geglu) {
-            w2w_v value = w2w_v_load(sum), gate = w2w_v_load(sum + WIDTH);
+        for (gint j = 0; geglu && j < HALF; j += WIDTH) {
+            const gint n_valid = MIN(n - first_column - j, WIDTH);
+            w2w_v value = w2w_v_load(sum + j), gate = w2w_v_load(sum + HALF + j);
 
+            if (n_valid <= 0)
+                break;
             if (bias != NULL) {
-                value += w2w_v_load(bias);
-                gate += w2w_v_load(bias + WIDTH);
+                value += w2w_v_load(bias + j);
+                gate += w2w_v_load(bias + HALF + j);
             }
             value *= w2w_v_gelu(gate);
-            if (first_column + WIDTH <= n)
-                w2w_e_store(out + first_column, value);
+            if (n_valid == WIDTH)
+                w2w_e_store(out + first_column + j, value);
             else
-                w2w_e_store_first(out + first_column, value, n - first_column);
-            continue;
+                w2w_e_store_first(out + first_column + j, value, n_valid);
         }
-        for (gint j = 0; j < 2; j++) {
+        for (gint j = 0; !geglu && j < COLUMNS / WIDTH; j++) {
             const gint column = first_column + j * WIDTH;
             const gint n_valid = MIN(n - column, WIDTH);
             w2w_v value = w2w_v_load(sum + j * WIDTH);
@@ -357,40 +263,8 @@ static void project_lora(const Run *run, const w2w_element *const *rows, gint n_
 
 static gsize panel_size(const W2wGemmKernel *kernel)
 {
-    return (gsize)kernel->depth * COLUMNS * (kernel->half ? sizeof(guint16) : sizeof(float));
+    return padded_depth(kernel->depth) * COLUMNS * (kernel->half ? sizeof(guint16) : sizeof(float));
 }
-
-/* Where the tile's rows lie as floats: (taps · channels) each, or as the tile says. */
-typedef struct {
-    gint n_taps, n_channels;
-    const float *const *rows; /* [tap][ROWS] */
-} Source;
-
-#if defined(W2W_CPU_BF16)
-static gsize thread_floats(const W2wGemmKernel *kernel)
-{
-    return (gsize)(kernel->depth + WIDTH - 1) / WIDTH * WIDTH * ROWS;
-}
-
-/* Widens all taps of a row into one; `rows` (ROWS) gets their addresses in `wide`. */
-static Source widen_rows(const W2wGemmKernel *kernel, const W2wGemmTile *tile, gint n_rows,
-                         float *wide, const float **rows)
-{
-    for (gint i = 0; i < n_rows; i++) {
-        rows[i] = wide;
-        for (gint tap = 0; tap < tile->n_taps; tap++) {
-            const w2w_element *from = tile->rows[tap * ROWS + i];
-            gint k = 0;
-
-            for (; k + WIDTH <= tile->n_channels; k += WIDTH, wide += WIDTH)
-                w2w_v_store(wide, w2w_e_load(from + k));
-            for (; k < tile->n_channels; k++)
-                *wide++ = w2w_e_get(from[k]);
-        }
-    }
-    return (Source){1, kernel->depth, rows};
-}
-#endif
 
 static void run_task(gconstpointer data, guint task, guint thread)
 {
@@ -410,8 +284,9 @@ static void run_task(gconstpointer data, guint task, guint thread)
     float sums[ROWS * COLUMNS];
     float lora[MAX_LORA_RANK * ROWS];
 #if defined(W2W_CPU_BF16)
-    float *wide = (float *)run->operands->scratch + thread * thread_floats(kernel);
-    const float *wide_rows[ROWS];
+    source_element *memory =
+        (source_element *)run->operands->scratch + thread * thread_elements(kernel);
+    const source_element *memory_rows[ROWS];
 #endif
 
     for (gint64 row = first_row; row < end_row; row += ROWS) {
@@ -423,14 +298,14 @@ static void run_task(gconstpointer data, guint task, guint thread)
         if (kernel->lora_rank > 0)
             project_lora(run, tile.rows, n_rows, lora);
 #if defined(W2W_CPU_BF16)
-        source = widen_rows(kernel, &tile, n_rows, wide, wide_rows);
+        source = bring_together(kernel, &tile, n_rows, memory, memory_rows);
 #else
         source = (Source){tile.n_taps, tile.n_channels, tile.rows};
 #endif
         for (gint panel = first_panel; panel < last_panel; panel++) {
             /* A last panel with few columns needs only half of the work. */
             const gint n_vectors = kernel->activation != W2W_ACTIVATION_GEGLU &&
-                                           kernel->n_columns - panel * COLUMNS <= WIDTH
+                                           kernel->n_columns - panel * COLUMNS <= HALF
                                        ? 1
                                        : 2;
 
@@ -545,7 +420,7 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
     cut_into_tasks(kernel, w2w_thread_pool_get_n_threads(cpu->pool));
 #if defined(W2W_CPU_BF16)
     kernel->parent.scratch_size =
-        w2w_thread_pool_get_n_threads(cpu->pool) * thread_floats(kernel) * sizeof(float);
+        w2w_thread_pool_get_n_threads(cpu->pool) * thread_elements(kernel) * sizeof(source_element);
 #endif
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;

@@ -13,7 +13,7 @@
  * for free: the same numbers in half of the bytes, and small models are bound by their weights.
  *
  * With bfloat16 between ops, weights are bfloat16 too. A tile's rows are then brought together
- * first, tap after tap and widened to float, and serve all panels of the task.
+ * first, tap after tap, and serve all panels of the task (gemm_tile.h).
  */
 #pragma once
 
@@ -25,7 +25,12 @@ G_BEGIN_DECLS
 
 #define W2W_GEMM_ROWS     6
 #define W2W_GEMM_MAX_TAPS 9
-#define W2W_GEMM_COLUMNS  (2 * W2W_VECTOR_WIDTH)
+#if defined(W2W_CPU_PAIRS)
+#define W2W_GEMM_HALF_PANEL 16 /* what one instruction of AVX-512 has */
+#else
+#define W2W_GEMM_HALF_PANEL W2W_VECTOR_WIDTH
+#endif
+#define W2W_GEMM_COLUMNS (2 * W2W_GEMM_HALF_PANEL)
 
 /*
  * Where one tile finds its data: per tap, row pointers of n_channels elements each
