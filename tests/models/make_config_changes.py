@@ -44,7 +44,7 @@ def run(model, config, dtype):
     try:
         if model == "unet": return {"noise_pred": net(x["latents"], x["timestep"], x["text_embedding"]).sample}, {"sample_size": net.config.sample_size}
         if model == "vae": return {"moments": net.encode(x["image"]).latent_dist.parameters, "image": net.decode(x["latents"]).sample}, {"scaling_factor": float(net.config.scaling_factor)}
-        return {"text_embedding": net(x["input_ids"])[0]}, {}
+        return {"text_embedding": net(x["input_ids"])[0][:, ::16]}, {}      # every 16th token: each sees all before it
     finally: torch.set_default_dtype(torch.float32)
 
 # ---------------------------------------------------------------- the changes
