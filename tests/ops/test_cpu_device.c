@@ -5,9 +5,12 @@
 #include "engine/device/cpu/packed_weight.h"
 #include "engine/error.h"
 
+/* What device_new() asks for. */
+static W2wComputeType compute_type;
+
 static W2wDevice *device_new(const char *instruction_set, guint n_threads, GError **error)
 {
-    const W2wDeviceOptions options = {.n_threads = n_threads};
+    const W2wDeviceOptions options = {.n_threads = n_threads, .compute_type = compute_type};
     W2wDevice *device;
 
     if (instruction_set != NULL)
@@ -54,6 +57,24 @@ static void test_describes_threads(void)
     g_autofree char *two = describe("baseline", 2);
 
     g_assert_cmpstr(two, ==, "cpu: 2 threads, baseline, f32");
+}
+
+/* bfloat16 on request everywhere, and by itself only where the processor has instructions for it.
+ */
+static void test_bfloat16(void)
+{
+    g_autofree char *automatic = NULL, *asked = NULL, *best = NULL, *by_name = NULL;
+
+    automatic = describe("baseline", 1);
+    best = describe(NULL, 1);
+    compute_type = W2W_COMPUTE_BF16;
+    asked = describe("baseline", 1);
+    by_name = describe(NULL, 1);
+    compute_type = W2W_COMPUTE_AUTO;
+    g_assert_nonnull(strstr(automatic, "f32"));
+    g_assert_nonnull(strstr(asked, "baseline, bf16"));
+    g_assert_null(strstr(by_name, "pairs")); /* for tests only */
+    g_assert_cmpint(strstr(best, "bf16") != NULL, ==, strstr(by_name, "AVX512-BF16") != NULL);
 }
 
 /* --- packed weights --- */
@@ -189,6 +210,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu-device/instruction-set-by-name", test_instruction_set_by_name);
     g_test_add_func("/cpu-device/unknown-instruction-set", test_unknown_instruction_set);
     g_test_add_func("/cpu-device/describes-threads", test_describes_threads);
+    g_test_add_func("/cpu-device/bfloat16", test_bfloat16);
     g_test_add_func("/cpu-device/packed-weight/packs-once-per-layout", test_packs_once_per_layout);
     g_test_add_func("/cpu-device/packed-weight/views-of-one-storage", test_views_of_one_storage);
     g_test_add_func("/cpu-device/packed-weight/keeps-source-alive", test_keeps_source_alive);
