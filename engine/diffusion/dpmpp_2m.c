@@ -79,23 +79,6 @@ static gboolean use_timesteps_sigmas(W2wScheduler *scheduler, GError **error)
     return TRUE;
 }
 
-/* Each step but the last is divided by at the next one. */
-static gboolean check_sigmas_fall(const W2wScheduler *scheduler, GError **error)
-{
-    for (guint i = 0; i + 1 < scheduler->n_timesteps; i++) {
-        if (scheduler->sigmas[i] > scheduler->sigmas[i + 1])
-            continue;
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "%u steps do not work with “timestep_spacing” “%s” and “steps_offset” %u of "
-                    "%s: step %u would not lower the noise.",
-                    scheduler->n_steps,
-                    w2w_timestep_spacing_names[scheduler->config.timestep_spacing],
-                    scheduler->config.steps_offset, scheduler->path, i + 1);
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean dpmpp_2m_start(W2wScheduler *scheduler, GError **error)
 {
     const gboolean is_karras = scheduler->kind == W2W_SCHEDULER_DPMPP_2M_KARRAS;
@@ -109,7 +92,7 @@ static gboolean dpmpp_2m_start(W2wScheduler *scheduler, GError **error)
                                             : 0;
     for (guint i = 0; i < scheduler->n_timesteps; i++)
         scheduler->sigmas[i] = (float)scheduler->sigmas[i];
-    return check_sigmas_fall(scheduler, error);
+    return TRUE;
 }
 
 static gboolean is_first_order(const W2wScheduler *scheduler, guint i)
@@ -121,6 +104,25 @@ static gboolean is_first_order(const W2wScheduler *scheduler, guint i)
     return scheduler->first_call + i == scheduler->n_timesteps - 1 &&
            (config->euler_at_final || !config->ends_at_sigma_min ||
             (config->lower_order_final && scheduler->n_timesteps < FEW_STEPS));
+}
+
+/* A step of the second order divides by the one before it. */
+static gboolean dpmpp_2m_check_calls(const W2wScheduler *scheduler, GError **error)
+{
+    for (guint i = 1; scheduler->first_call + i < scheduler->n_timesteps; i++) {
+        const double *sigmas = scheduler->sigmas + scheduler->first_call + i - 1;
+
+        if (is_first_order(scheduler, i) || sigmas[0] > sigmas[1])
+            continue;
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "%u steps do not work with “timestep_spacing” “%s” and “steps_offset” %u of "
+                    "%s: step %u would not lower the noise.",
+                    scheduler->n_steps,
+                    w2w_timestep_spacing_names[scheduler->config.timestep_spacing],
+                    scheduler->config.steps_offset, scheduler->path, i);
+        return FALSE;
+    }
+    return TRUE;
 }
 
 static double alpha_of_sigma(double sigma)
@@ -147,7 +149,7 @@ static gboolean dpmpp_2m_step(W2wScheduler *scheduler, guint i, gsize n, const f
             return FALSE;
     }
     before = scheduler->state;
-    if (!is_first_order(scheduler, i) && sigma_to < sigma) {
+    if (!is_first_order(scheduler, i) && sigma_to != sigma) {
         const double h = log(sigma / sigma_to), h_before = log(scheduler->sigmas[call - 1] / sigma);
         const double share = scheduler->config.solver_is_heun
                                  ? alpha_to * ((sigma_to / sigma - 1) / h + 1)
@@ -182,6 +184,7 @@ static void dpmpp_2m_get_shares(const W2wScheduler *scheduler, double *signal, d
 
 const W2wSampler w2w_sampler_dpmpp_2m = {
     .start = dpmpp_2m_start,
+    .check_calls = dpmpp_2m_check_calls,
     .step = dpmpp_2m_step,
     .clear = dpmpp_2m_clear,
     .get_shares = dpmpp_2m_get_shares,

@@ -55,7 +55,8 @@ const W2wNoiseSchedule *w2w_scheduler_get_noise_schedule(const W2wScheduler *sch
 /*
  * Starts a trajectory of `n_steps` steps. W2W_ERROR_USAGE when n_steps is not in
  * 1 … n_train_timesteps, or with the config's spacing and steps_offset leads to timesteps
- * that the sampler cannot use. The number of model calls may differ (PNDM: n_steps + 1, but
+ * that the sampler cannot use; W2W_ERROR_FORMAT where the config's sigma_min and sigma_max
+ * leave no range. The number of model calls may differ (PNDM: n_steps + 1, but
  * 1 for one step). May be called again at any time: the trajectory before is forgotten.
  */
 gboolean w2w_scheduler_start(W2wScheduler *scheduler, guint n_steps, GError **error);

@@ -122,6 +122,8 @@ for i, kind in enumerate(KINDS):
     case(kind, 13, {"final_sigmas_type": "sigma_min"}, 0.6)
     for n_steps in (14, 15):                # lower_order_final counts below 15
         case(kind, n_steps, {"final_sigmas_type": "sigma_min"})
+case("dpmpp-2m-karras", 17, {"final_sigmas_type": "sigma_min", "sigma_min": 0.01, "solver_type": "heun"})  # its last step goes up
+case("dpmpp-2m", 8, {"num_train_timesteps": 8, "timestep_spacing": "linspace", "lambda_min_clipped": -2.2}, 0.157)  # equal sigmas, but before
 for what in left_out:
     print(what)
 json.dump({"made_with": {"diffusers": diffusers.__version__, "torch": torch.__version__}, "config": SD, "image": IMAGE, "noise": NOISE, "cases": cases},
