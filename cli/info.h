@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 /* info_folder.c: a world, a model, a space; W2W_ERROR_FORMAT for what is none of them. */
 gboolean w2w_info_folder(const char *path, JsonObject *report, GError **error);
 void w2w_info_world(W2wWorld *world, JsonObject *report);
+void w2w_info_space(W2wSpace *space, JsonObject *report);
 
 /*
  * info_file.c: an identity, a safetensors file, a .pt file. `world` may be NULL: then nothing is

@@ -10,6 +10,7 @@
 #include "engine/formats/pt.h"
 #include "engine/formats/safetensors.h"
 #include "engine/w2w/edit.h"
+#include "engine/w2w/space_file.h"
 
 /* Enough to recognise what it is; a checkpoint's dictionary has hundreds of entries. */
 #define MAX_ENTRIES 2000
@@ -32,19 +33,18 @@ static gint compare_positions(gconstpointer first, gconstpointer second)
 
 static void add_positions(const W2wIdentity *identity, W2wSpace *space, JsonObject *report)
 {
-    const char *const *attributes = w2w_space_get_attributes(space);
+    const char *const *names;
     g_autofree W2wAttributeShift *shifts = NULL;
     g_autoptr(GArray) positions = g_array_new(FALSE, FALSE, sizeof(Position));
     JsonArray *table;
 
-    if (attributes[0] == NULL)
-        return;
     shifts = w2w_edits_get_shifts(space, identity->coefficients, identity->n_coefficients,
                                   identity->coefficients, identity->n_coefficients, NULL);
-    if (shifts == NULL)
+    names = w2w_space_get_direction_names(space);
+    if (shifts == NULL || names[0] == NULL)
         return;
-    for (guint i = 0; attributes[i] != NULL; i++) {
-        const Position position = {attributes[i], shifts[i].after, shifts[i].outside};
+    for (guint i = 0; names[i] != NULL; i++) {
+        const Position position = {names[i], shifts[i].after, shifts[i].outside};
 
         g_array_append_val(positions, position);
     }
@@ -244,6 +244,13 @@ gboolean w2w_info_file(const char *path, W2wWorld *world, JsonObject *report, GE
             return FALSE;
         describe_identity(shown, identity, world, report);
         return TRUE;
+    }
+    if (g_strcmp0(w2w_safetensors_get_metadata(file, "format"), W2W_SPACE_FORMAT) == 0) {
+        g_autoptr(W2wSpace) space = w2w_space_open(path, error);
+
+        if (space != NULL)
+            w2w_info_space(space, report);
+        return space != NULL;
     }
     describe_safetensors(file, report);
     return TRUE;

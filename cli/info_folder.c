@@ -6,6 +6,8 @@
 #include "engine/models/tokenizer.h"
 #include "engine/models/unet.h"
 #include "engine/models/vae.h"
+#include "engine/w2w/dataset.h"
+#include "engine/w2w/direction.h"
 
 static gboolean has_file(const char *directory, const char *name)
 {
@@ -101,21 +103,38 @@ static void describe_model(const char *directory, JsonObject *report)
     }
 }
 
-static const char *const optional_space_files[] = {
-    "proj_1000pc.pt", "identity_df.pt", "weight_dimensions.pt", "adapter_config.json", NULL,
-};
-
-static void add_missing(const char *directory, JsonObject *report)
+/* Parts that a space lacks, and what they are needed for. */
+static void add_missing(const W2wSpace *space, JsonObject *report)
 {
-    JsonArray *missing = json_array_new();
+    guint n_missing;
+    const W2wSpaceMissing *missing = w2w_space_get_missing(space, &n_missing);
+    JsonArray *list = json_array_new();
 
-    for (guint i = 0; optional_space_files[i] != NULL; i++)
-        if (!has_file(directory, optional_space_files[i]))
-            json_array_add_string_element(missing, optional_space_files[i]);
-    if (json_array_get_length(missing) > 0)
-        json_object_set_array_member(report, "missing", missing);
+    for (guint i = 0; i < n_missing; i++) {
+        JsonObject *row = json_object_new();
+
+        json_object_set_string_member(row, "name", missing[i].name);
+        json_object_set_string_member(row, "needed_for", missing[i].needed_for);
+        json_array_add_object_element(list, row);
+    }
+    if (n_missing > 0)
+        json_object_set_array_member(report, "missing", list);
     else
-        json_array_unref(missing);
+        json_array_unref(list);
+}
+
+/* Files of added directions that cannot be used. */
+static void add_problems(W2wSpace *space, JsonObject *report)
+{
+    const char *const *problems = w2w_space_get_direction_problems(space);
+    JsonArray *list;
+
+    if (problems[0] == NULL)
+        return;
+    list = json_array_new();
+    for (; *problems != NULL; problems++)
+        json_array_add_string_element(list, *problems);
+    json_object_set_array_member(report, "problems", list);
 }
 
 static void describe_space(W2wSpace *space, JsonObject *report)
@@ -132,7 +151,8 @@ static void describe_space(W2wSpace *space, JsonObject *report)
     json_object_set_int_member(report, "attributes", g_strv_length((char **)attributes));
     json_object_set_double_member(report, "lora_scale", w2w_space_get_lora_scale(space));
     json_object_set_string_member(report, "fingerprint", w2w_space_get_fingerprint(space));
-    add_missing(directory, report);
+    add_missing(space, report);
+    add_problems(space, report);
 }
 
 static void add_direction(JsonArray *directions, const char *name, const char *label,
@@ -150,18 +170,19 @@ static void add_direction(JsonArray *directions, const char *name, const char *l
 static JsonArray *list_directions(const W2wWorldCard *card, W2wSpace *space)
 {
     JsonArray *directions = json_array_new();
-    const char *const *attributes = w2w_space_get_attributes(space);
+    const char *const *names = w2w_space_get_direction_names(space);
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; card != NULL && card->directions != NULL && i < card->directions->len; i++) {
         const W2wDirectionCard *direction = card->directions->pdata[i];
 
-        if (g_strv_contains(attributes, direction->name) && g_hash_table_add(seen, direction->name))
+        if (g_strv_contains(names, direction->name) && g_hash_table_add(seen, direction->name))
             add_direction(directions, direction->name, direction->label, direction->group);
     }
-    for (guint i = 0; attributes[i] != NULL; i++)
-        if (!g_hash_table_contains(seen, attributes[i]))
-            add_direction(directions, attributes[i], NULL, NULL);
+    for (guint i = 0; names[i] != NULL; i++)
+        if (!g_hash_table_contains(seen, names[i]))
+            add_direction(directions, names[i], NULL,
+                          w2w_space_get_direction_file(space, names[i]) != NULL ? "Added" : NULL);
     return directions;
 }
 
@@ -207,11 +228,38 @@ void w2w_info_world(W2wWorld *world, JsonObject *report)
     }
 }
 
+void w2w_info_space(W2wSpace *space, JsonObject *report)
+{
+    json_object_set_string_member(report, "kind", "space");
+    describe_space(space, report);
+    json_object_set_array_member(report, "directions", list_directions(NULL, space));
+}
+
+/* Weights without a space: what pick --dataset takes people from. */
+static gboolean describe_dataset(const char *path, JsonObject *report, GError **error)
+{
+    g_autoptr(W2wDataset) dataset = w2w_dataset_open(path, error);
+
+    if (dataset == NULL)
+        return FALSE;
+    json_object_set_string_member(report, "kind", "dataset");
+    w2w_info_set_path(report, "file", dataset->path);
+    json_object_set_int_member(report, "people", dataset->weights->shape[0]);
+    json_object_set_int_member(report, "weights", dataset->weights->shape[1]);
+    json_object_set_string_member(report, "dtype", w2w_dtype_name(dataset->weights->dtype));
+    json_object_set_boolean_member(report, "has_names", dataset->people->names != NULL);
+    json_object_set_int_member(report, "attributes", dataset->people->labels->len);
+    return TRUE;
+}
+
 gboolean w2w_info_folder(const char *path, JsonObject *report, GError **error)
 {
     g_autofree char *shown = g_filename_display_name(path);
+    g_autofree char *dataset = w2w_dataset_find_file(path);
 
-    if (has_file(path, "world.json") || (has_file(path, "model") && has_file(path, "space"))) {
+    if (has_file(path, "world.json") ||
+        (has_file(path, "model") &&
+         (has_file(path, "space") || has_file(path, "space.safetensors")))) {
         g_autoptr(W2wWorld) world = w2w_world_open(path, error);
 
         if (world == NULL)
@@ -229,14 +277,15 @@ gboolean w2w_info_folder(const char *path, JsonObject *report, GError **error)
 
         if (space == NULL)
             return FALSE;
-        json_object_set_string_member(report, "kind", "space");
-        describe_space(space, report);
-        json_object_set_array_member(report, "directions", list_directions(NULL, space));
+        w2w_info_space(space, report);
         return TRUE;
     }
+    if (dataset != NULL)
+        return describe_dataset(path, report, error);
     g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
                 "%s is neither a world (world.json, or model and space), nor a model (unet, vae, "
-                "text_encoder …), nor a space (mean.pt, std.pt, V.pt).",
+                "text_encoder …), nor a space (mean.pt, std.pt, V.pt), nor a dataset "
+                "(all_weights.pt, dog_weights.pt).",
                 shown);
     return FALSE;
 }

@@ -7,12 +7,10 @@
 #include <string.h>
 
 #include "engine/error.h"
-#include "engine/formats/json_writer.h"
+#include "engine/job/changed_identity.h"
 #include "engine/job/job.h"
-#include "engine/job/nearest_name.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
-#include "engine/memory.h"
 #include "engine/w2w/edit.h"
 
 static const char *const metric_labels[] = {N_("As the population varies"),
@@ -74,58 +72,6 @@ static void edit_clear(Edit *edit)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Edit, edit_clear)
 
-static gboolean check_name(W2wSpace *space, const char *name, GError **error)
-{
-    const char *const *attributes = w2w_space_get_attributes(space);
-    const char *nearest;
-
-    if (g_strv_contains(attributes, name))
-        return TRUE;
-    nearest = w2w_nearest_name(name, attributes);
-    if (nearest != NULL)
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "There is no direction “%s”; did you mean “%s”?", name, nearest);
-    else
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "There is no direction “%s” among the space's %u.", name,
-                    g_strv_length((char **)attributes));
-    return FALSE;
-}
-
-static gboolean check_names(W2wSpace *space, const W2wEdits *edits, GError **error)
-{
-    for (guint i = 0; i < edits->directions->len; i++)
-        if (!check_name(space, g_array_index(edits->directions, W2wDirectionSetting, i).name,
-                        error))
-            return FALSE;
-    for (guint i = 0; i < edits->protect->len; i++)
-        if (!check_name(space, g_ptr_array_index(edits->protect, i), error))
-            return FALSE;
-    return TRUE;
-}
-
-/* before + delta, in as many numbers as either has. */
-static W2wIdentity *change_identity(Edit *edit, W2wMetric metric, GError **error)
-{
-    const guint n_components = w2w_space_get_n_components(edit->space);
-    const guint n_before = edit->before->n_coefficients;
-    const guint n_after = MAX(n_before, w2w_space_get_n_with_statistics(edit->space));
-    g_autoptr(W2wIdentity) after = NULL;
-    W2W_AUTO_ALIGNED double *delta =
-        w2w_aligned_alloc0(n_components, sizeof *delta, "the change of an identity", error);
-
-    if (delta == NULL || !w2w_edits_get_change(edit->edits, edit->space, metric, delta, error))
-        return NULL;
-    after = w2w_identity_new(n_after, error);
-    if (after == NULL)
-        return NULL;
-    for (guint i = 0; i < n_after; i++)
-        after->coefficients[i] =
-            (float)((i < n_before ? edit->before->coefficients[i] : 0.0) + delta[i]);
-    after->model_fingerprint = g_strdup(edit->before->model_fingerprint);
-    return g_steal_pointer(&after);
-}
-
 static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, GError **error)
 {
     double from_timestep;
@@ -137,9 +83,10 @@ static gboolean edit_init(Edit *edit, W2wWorld *world, const W2wValues *values, 
         return FALSE;
     edit->space = w2w_world_get_space(world);
     edit->edits = w2w_edits_parse(w2w_values_get_string(values, "edits"), error);
-    if (edit->edits == NULL || !check_names(edit->space, edit->edits, error))
+    if (edit->edits == NULL || !w2w_changed_identity_check_names(edit->space, edit->edits, error))
         return FALSE;
-    edit->after = change_identity(edit, w2w_values_get_choice(values, "metric"), error);
+    edit->after = w2w_changed_identity_new(edit->space, edit->before, edit->edits,
+                                           w2w_values_get_choice(values, "metric"), error);
     if (edit->after == NULL ||
         !w2w_rendering_init(&edit->rendering, world, values, edit->after, error))
         return FALSE;
@@ -171,15 +118,6 @@ static const char *label_of(const W2wWorldCard *card, const char *attribute)
     return attribute;
 }
 
-/* "−0.8", "+1": for people, with the minus sign of print. */
-static void append_setting(GString *text, const char *label, double setting)
-{
-    g_autofree char *digits = w2w_json_format_double(fabs(setting));
-
-    g_string_append_printf(text, "%s%s %s%s", text->len > 0 ? ", " : "", label,
-                           setting < 0.0 ? "−" : "+", digits);
-}
-
 static char *name_result(const Edit *edit, const W2wWorldCard *card, JsonObject *earlier)
 {
     g_autofree char *before = w2w_recipe_get_name(earlier);
@@ -189,14 +127,15 @@ static char *name_result(const Edit *edit, const W2wWorldCard *card, JsonObject 
         const W2wDirectionSetting *direction =
             &g_array_index(edit->edits->directions, W2wDirectionSetting, i);
 
-        append_setting(settings, label_of(card, direction->name), direction->setting);
+        w2w_changed_identity_append_setting(settings, label_of(card, direction->name),
+                                            direction->setting);
     }
     for (guint i = 0; i < edit->edits->components->len; i++) {
         const W2wComponentSetting *component =
             &g_array_index(edit->edits->components, W2wComponentSetting, i);
         g_autofree char *label = g_strdup_printf("#%u", component->component + 1);
 
-        append_setting(settings, label, component->setting);
+        w2w_changed_identity_append_setting(settings, label, component->setting);
     }
     if (settings->len == 0)
         return g_strdup(before);
@@ -207,26 +146,27 @@ static char *name_result(const Edit *edit, const W2wWorldCard *card, JsonObject 
 static gboolean warn(const Edit *edit, W2wPipeline *pipeline, char **message, GError **error)
 {
     const W2wWorldCard *card = w2w_world_get_card(w2w_pipeline_get_world(pipeline));
-    const char *const *attributes = w2w_space_get_attributes(edit->space);
+    const char *const *names = w2w_space_get_direction_names(edit->space);
     g_autofree W2wAttributeShift *shifts = NULL;
     g_autoptr(GString) outside = g_string_new(NULL);
 
     if (edit->edits->directions->len == 0 && edit->edits->components->len == 0)
         w2w_message_append(message,
                            "No direction or component was set, so the identity is unchanged.");
-    if (attributes[0] == NULL)
+    if (names[0] == NULL)
         return TRUE;
     shifts =
         w2w_edits_get_shifts(edit->space, edit->before->coefficients, edit->before->n_coefficients,
                              edit->after->coefficients, edit->after->n_coefficients, error);
     if (shifts == NULL)
         return FALSE;
-    for (guint i = 0; attributes[i] != NULL; i++)
+    names = w2w_space_get_direction_names(edit->space);
+    for (guint i = 0; names[i] != NULL; i++)
         if (shifts[i].outside && fabs(shifts[i].after) > fabs(shifts[i].before)) {
             g_autofree char *position = g_strdup_printf("%.2f", fabs(shifts[i].after));
 
             g_string_append_printf(outside, "%s%s (%s%s)", outside->len > 0 ? ", " : "",
-                                   label_of(card, attributes[i]), shifts[i].after < 0.0 ? "−" : "+",
+                                   label_of(card, names[i]), shifts[i].after < 0.0 ? "−" : "+",
                                    position);
         }
     if (outside->len > 0)

@@ -8,6 +8,9 @@
  *   render   an identity (or the base model) under a prompt
  *   project  a LoRA from elsewhere as an identity, and its picture
  *   export   an identity as a LoRA for other programs
+ *   mix, strip, direction, pick
+ *            identities averaged; one along a direction; a direction from two groups; a person of
+ *            the dataset
  *
  * One file per job holds its table of parameters and what it does.
  */
@@ -89,5 +92,6 @@ gboolean w2w_job_is_shown(const W2wJob *job);
 
 /* One per file: sample.c, edit.c … */
 extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job, w2w_project_job, w2w_export_job;
+extern const W2wJob w2w_mix_job, w2w_strip_job, w2w_direction_job, w2w_pick_job;
 
 G_END_DECLS

@@ -32,15 +32,19 @@ static JsonArray *get_history(JsonObject *recipe)
     return node != NULL && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
 }
 
-static void add_history(JsonObject *recipe, JsonObject *earlier)
+guint w2w_recipe_add_history(JsonObject *recipe, JsonObject *earlier)
 {
-    JsonArray *history = json_array_new();
+    JsonArray *history = get_history(recipe);
     JsonArray *before = get_history(earlier);
 
+    if (history == NULL) {
+        history = json_array_new();
+        json_object_set_array_member(recipe, HISTORY, history);
+    }
     for (guint i = 0; before != NULL && i < json_array_get_length(before); i++)
         json_array_add_element(history, json_node_copy(json_array_get_element(before, i)));
     json_array_add_element(history, copy_without_history(earlier));
-    json_object_set_array_member(recipe, HISTORY, history);
+    return json_array_get_length(history) - 1;
 }
 
 JsonObject *w2w_recipe_new(const char *job, W2wPipeline *pipeline, guint64 seed,
@@ -60,7 +64,7 @@ JsonObject *w2w_recipe_new(const char *job, W2wPipeline *pipeline, guint64 seed,
         json_object_set_string_member(recipe, "space", w2w_space_get_fingerprint(space));
     json_object_set_int_member(recipe, "seed", (gint64)seed);
     if (earlier != NULL)
-        add_history(recipe, earlier);
+        w2w_recipe_add_history(recipe, earlier);
     return recipe;
 }
 

@@ -21,6 +21,12 @@ JsonObject *w2w_recipe_new(const char *job, W2wPipeline *pipeline, guint64 seed,
                            JsonObject *earlier);
 
 /*
+ * Adds the recipe of one more thing that the job starts from, with its history before it. Its place
+ * in the history.
+ */
+guint w2w_recipe_add_history(JsonObject *recipe, JsonObject *earlier);
+
+/*
  * Of an identity; NULL where it has none that can be read. Identity files come from strangers:
  * nothing in it is relied on beyond what the functions here check. Caller unrefs.
  */

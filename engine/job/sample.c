@@ -6,6 +6,7 @@
  */
 #include "engine/error.h"
 #include "engine/job/job.h"
+#include "engine/job/part_progress.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 
@@ -72,25 +73,6 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
     return w2w_rendering_check(world, values, error);
 }
 
-/* One picture's progress as its part of the whole. */
-typedef struct {
-    const W2wProgress *whole;
-    guint index, count;
-} Part;
-
-static void report_part(double fraction, const char *text, gpointer user_data)
-{
-    const Part *part = user_data;
-    g_autofree char *numbered = NULL;
-
-    if (part->whole == NULL || part->whole->func == NULL)
-        return;
-    if (part->count > 1)
-        numbered = g_strdup_printf("%u/%u: %s", part->index + 1, part->count, text);
-    part->whole->func((part->index + fraction) / part->count, numbered != NULL ? numbered : text,
-                      part->whole->user_data);
-}
-
 static W2wIdentity *sample_identity(W2wPipeline *pipeline, double factor, guint64 seed,
                                     GError **error)
 {
@@ -123,9 +105,8 @@ static W2wJobResult *sample_one(W2wPipeline *pipeline, const W2wValues *values, 
 static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResultFunc on_result,
                     gpointer user_data, const W2wProgress *progress, GError **error)
 {
-    Part part = {.whole = progress};
-    const W2wProgress part_progress = {report_part, &part,
-                                       progress != NULL ? progress->cancellable : NULL};
+    W2wProgressPart part = {.whole = progress};
+    const W2wProgress part_progress = w2w_progress_part(&part);
     guint64 first_seed;
 
     if (!check(w2w_pipeline_get_world(pipeline), values, error))

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Applying edits. */
+#include "engine/job/changed_identity.h"
+
+#include <math.h>
+
+#include "engine/error.h"
+#include "engine/formats/json_writer.h"
+#include "engine/job/nearest_name.h"
+#include "engine/memory.h"
+#include "engine/w2w/direction.h"
+
+static gboolean check_name(W2wSpace *space, const char *name, GError **error)
+{
+    const char *const *names = w2w_space_get_direction_names(space);
+    const char *nearest;
+    g_autofree char *problems = NULL;
+
+    if (g_strv_contains(names, name))
+        return TRUE;
+    nearest = w2w_nearest_name(name, names);
+    if (nearest != NULL) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "There is no direction “%s”; did you mean “%s”?", name, nearest);
+        return FALSE;
+    }
+    problems = g_strjoinv(" ", (char **)w2w_space_get_direction_problems(space));
+    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                "There is no direction “%s” among the space's %u.%s%s", name,
+                g_strv_length((char **)w2w_space_get_direction_names(space)),
+                *problems != 0 ? " " : "", problems);
+    return FALSE;
+}
+
+gboolean w2w_changed_identity_check_names(W2wSpace *space, const W2wEdits *edits, GError **error)
+{
+    for (guint i = 0; i < edits->directions->len; i++)
+        if (!check_name(space, g_array_index(edits->directions, W2wDirectionSetting, i).name,
+                        error))
+            return FALSE;
+    for (guint i = 0; i < edits->protect->len; i++)
+        if (!check_name(space, g_ptr_array_index(edits->protect, i), error))
+            return FALSE;
+    return TRUE;
+}
+
+W2wIdentity *w2w_changed_identity_new(W2wSpace *space, const W2wIdentity *before,
+                                      const W2wEdits *edits, W2wMetric metric, GError **error)
+{
+    const guint n_components = w2w_space_get_n_components(space);
+    guint n_after = before->n_coefficients;
+    g_autoptr(W2wIdentity) after = NULL;
+    W2W_AUTO_ALIGNED double *delta =
+        w2w_aligned_alloc0(n_components, sizeof *delta, "the change of an identity", error);
+
+    if (delta == NULL || !w2w_edits_get_change(edits, space, metric, delta, error))
+        return NULL;
+    for (guint i = 0; i < w2w_space_get_n_with_statistics(space); i++)
+        if (delta[i] != 0.0)
+            n_after = MAX(n_after, i + 1);
+    after = w2w_identity_new(n_after, error);
+    if (after == NULL)
+        return NULL;
+    for (guint i = 0; i < n_after; i++) {
+        const float own = i < before->n_coefficients ? before->coefficients[i] : 0.0f;
+
+        after->coefficients[i] = delta[i] != 0.0 ? (float)(own + delta[i]) : own;
+    }
+    after->model_fingerprint = g_strdup(before->model_fingerprint);
+    return g_steal_pointer(&after);
+}
+
+void w2w_changed_identity_append_setting(GString *text, const char *label, double setting)
+{
+    g_autofree char *digits = w2w_json_format_double(fabs(setting));
+
+    g_string_append_printf(text, "%s%s %s%s", text->len > 0 ? ", " : "", label,
+                           setting < 0.0 ? "−" : "+", digits);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* An identity and what edits make of it, for the jobs that edit. */
+#pragma once
+
+#include "engine/w2w/edit.h"
+#include "engine/w2w/identity.h"
+
+G_BEGIN_DECLS
+
+/* W2W_ERROR_USAGE, with the name that was most likely meant, for a direction that there is not. */
+gboolean w2w_changed_identity_check_names(W2wSpace *space, const W2wEdits *edits, GError **error);
+
+/*
+ * before + delta, in as many numbers as either has; what the edits do not touch keeps its every
+ * bit. Its model_fingerprint is that of `before`.
+ */
+W2wIdentity *w2w_changed_identity_new(W2wSpace *space, const W2wIdentity *before,
+                                      const W2wEdits *edits, W2wMetric metric, GError **error);
+
+/* "Young −0.8" for people, with the minus sign of print, behind a comma where text has some. */
+void w2w_changed_identity_append_setting(GString *text, const char *label, double setting);
+
+G_END_DECLS
