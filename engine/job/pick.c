@@ -21,13 +21,13 @@ static const W2wParameter parameters[] = {
         .minimum = -1,
         .maximum = G_MAXINT32,
         .number = -1,
-        .label = N_("_Row"),
+        .label = N_("R_ow"),
         .blurb = N_("Number of the person in the dataset, from 0."),
     },
     {
         .name = "name",
         .type = W2W_PARAMETER_STRING,
-        .label = N_("N_ame"),
+        .label = N_("_Name"),
         .blurb = N_("Name of the person, or of its file, as the dataset's labels have it."),
     },
     {
@@ -42,7 +42,7 @@ static const W2wParameter parameters[] = {
         .minimum = 0,
         .maximum = 1000,
         .number = 5,
-        .label = N_("Neigh_bours"),
+        .label = N_("Neig_hbours"),
         .blurb = N_("How many neighbours are listed, with their distances in standard deviations."),
     },
     {

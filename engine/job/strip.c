@@ -27,7 +27,7 @@ static const W2wParameter parameters[] = {
     {
         .name = "direction",
         .type = W2W_PARAMETER_STRING,
-        .label = N_("_Direction"),
+        .label = N_("Dire_ction"),
         .blurb = N_("The direction to go along, by its name, or #3 for the third component."),
     },
     {
@@ -46,7 +46,7 @@ static const W2wParameter parameters[] = {
         .minimum = -10.0,
         .maximum = 10.0,
         .number = 1.0,
-        .label = N_("_To"),
+        .label = N_("T_o"),
         .blurb = N_("Setting of the last frame."),
     },
     {
@@ -56,13 +56,13 @@ static const W2wParameter parameters[] = {
         .minimum = 2,
         .maximum = MAX_FRAMES,
         .number = 5,
-        .label = N_("F_rames"),
+        .label = N_("Fra_mes"),
         .blurb = N_("How many pictures, the first and the last included."),
     },
     {
         .name = "protect",
         .type = W2W_PARAMETER_STRING,
-        .label = N_("Prote_ct"),
+        .label = N_("Prot_ect"),
         .blurb = N_("Directions that shall not move, as Male,Chubby."),
     },
     {
