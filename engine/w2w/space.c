@@ -9,6 +9,9 @@
 #include "engine/w2w/matrix.h"
 #include "engine/w2w/space_internal.h"
 
+/* Of V, in the fingerprint. */
+#define FINGERPRINT_COLUMNS 256
+
 void w2w_space_free(W2wSpace *space)
 {
     if (space == NULL)
@@ -233,14 +236,18 @@ static void add_doubles(GChecksum *checksum, const double *values, gsize n)
     }
 }
 
-/* Its first and its middle row: every column's sign and place show there. */
+/*
+ * The first columns of its first and its middle row: signs and places of the components show there.
+ * No more, because where columns lie in one piece every number of a row is a page of its own.
+ */
 static void add_rows(GChecksum *checksum, const W2wArray *matrix)
 {
-    g_autofree double *row = g_new(double, (gsize)matrix->shape[1]);
+    const gint64 n = MIN(matrix->shape[1], FINGERPRINT_COLUMNS);
+    double row[FINGERPRINT_COLUMNS];
 
     for (gint64 i = 0; i < 2; i++) {
-        w2w_matrix_read_rows(matrix, i * (matrix->shape[0] / 2), 1, row);
-        add_doubles(checksum, row, (gsize)matrix->shape[1]);
+        w2w_matrix_read_block(matrix, i * (matrix->shape[0] / 2), 1, n, row);
+        add_doubles(checksum, row, (gsize)n);
     }
 }
 

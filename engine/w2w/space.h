@@ -53,10 +53,10 @@ const char *w2w_space_get_card(const W2wSpace *space);
 
 /*
  * What identity files name: SHA-256 (hex, owned) over what gives coefficients their meaning, which
- * is n, k, the LoRA scale, mean, std and V, of which only the first and the middle row are read: it
- * may have 4 GB, and mean and std alone tell two datasets apart. Files that may be missing
- * (proj, labels, keys) have no part in it. As doubles, little endian, so that dtype and layout do
- * not matter.
+ * is n, k, the LoRA scale, mean, std and V, of whose first and middle row the first 256 numbers are
+ * read: it may have 4 GB, in rows or in columns, and mean and std alone tell two datasets apart.
+ * Files that may be missing (proj, labels, keys) have no part in it. As doubles, little endian, so
+ * that dtype and layout do not matter.
  */
 const char *w2w_space_get_fingerprint(W2wSpace *space);
 

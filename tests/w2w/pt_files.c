@@ -2,6 +2,8 @@
 /* Pickles byte by byte, and the zip archive around them. */
 #include "tests/w2w/pt_files.h"
 
+#include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 
 static void add_bytes(GByteArray *out, const void *bytes, gsize n)
@@ -64,71 +66,89 @@ static guint32 crc32_of(const guint8 *bytes, gsize n)
     return ~crc;
 }
 
-/* The fields that local and central headers share, from "version needed" to "extra length". */
-static void add_header(GByteArray *out, const char *name, const guint8 *bytes, gsize n)
+/* A file of an archive; its storage may be longer than `n`, and is zero from there on. */
+typedef struct {
+    const char *name;
+    const void *bytes;
+    gsize n, whole;
+} Entry;
+
+/* What local and central headers share, from "version needed" to "extra length". */
+static void add_sizes(GByteArray *out, const Entry *entry)
 {
     add_u16(out, 20);
     add_u16(out, 0); /* flags */
     add_u16(out, 0); /* stored */
     add_u32(out, 0); /* time and date */
-    add_u32(out, crc32_of(bytes, n));
-    add_u32(out, n);
-    add_u32(out, n);
-    add_u16(out, (guint)strlen(name));
+    add_u32(out, entry->n == entry->whole ? crc32_of(entry->bytes, entry->n) : 0);
+    add_u32(out, entry->whole);
+    add_u32(out, entry->whole);
+    add_u16(out, (guint)strlen(entry->name));
     add_u16(out, 0);
 }
 
-static void write_archive(const char *directory, const char *name, GByteArray *pickle,
-                          const void *storage, gsize n_storage)
+static void write_all(FILE *file, const void *bytes, gsize n)
 {
-    const struct {
-        const char *name;
-        const void *bytes;
-        gsize n;
-    } entries[] = {{"archive/data.pkl", pickle->data, pickle->len},
-                   {"archive/data/0", storage, n_storage},
-                   {"archive/version", "3\n", 2}};
-    const guint n_entries = storage != NULL ? 3 : 2;
-    g_autoptr(GByteArray) file = g_byte_array_new();
+    g_assert_cmpuint(fwrite(bytes, 1, n, file), ==, n);
+}
+
+static void write_archive(const char *directory, const char *name, GByteArray *pickle,
+                          const void *storage, gsize n_storage, gsize n_whole)
+{
+    const Entry entries[] = {{"archive/data.pkl", pickle->data, pickle->len, pickle->len},
+                             {"archive/data/0", storage, n_storage, n_whole},
+                             {"archive/version", "3\n", 2, 2}};
     g_autoptr(GByteArray) central = g_byte_array_new();
     g_autofree char *path = g_build_filename(directory, name, NULL);
-    g_autoptr(GError) error = NULL;
-    gsize start;
+    gsize offset = 0;
+    guint n_entries = 0;
+    FILE *file;
 
+    g_unlink(path); /* it may be a link into somebody's space */
+    file = fopen(path, "wb");
+    g_assert_nonnull(file);
     for (guint i = 0; i < G_N_ELEMENTS(entries); i++) {
-        const gsize offset = file->len;
+        g_autoptr(GByteArray) header = g_byte_array_new();
 
         if (entries[i].bytes == NULL)
             continue;
-        add_text(file, "PK\003\004");
-        add_header(file, entries[i].name, entries[i].bytes, entries[i].n);
-        add_text(file, entries[i].name);
-        add_bytes(file, entries[i].bytes, entries[i].n);
+        add_text(header, "PK\003\004");
+        add_sizes(header, &entries[i]);
+        add_text(header, entries[i].name);
+        write_all(file, header->data, header->len);
+        write_all(file, entries[i].bytes, entries[i].n);
         add_text(central, "PK\001\002");
         add_u16(central, 20);
-        add_header(central, entries[i].name, entries[i].bytes, entries[i].n);
+        add_sizes(central, &entries[i]);
         add_u16(central, 0); /* comment */
         add_u16(central, 0); /* disk */
         add_u16(central, 0); /* attributes */
         add_u32(central, 0);
         add_u32(central, offset);
         add_text(central, entries[i].name);
+        offset += header->len + entries[i].whole;
+        g_assert_cmpint(fseeko(file, (off_t)offset, SEEK_SET), ==, 0);
+        n_entries++;
     }
-    start = file->len;
-    add_bytes(file, central->data, central->len);
-    add_text(file, "PK\005\006");
-    add_u32(file, 0);
-    add_u16(file, n_entries);
-    add_u16(file, n_entries);
-    add_u32(file, central->len);
-    add_u32(file, start);
-    add_u16(file, 0);
-    g_file_set_contents(path, (const char *)file->data, file->len, &error);
-    g_assert_no_error(error);
+    write_all(file, central->data, central->len);
+    {
+        g_autoptr(GByteArray) end = g_byte_array_new();
+
+        add_text(end, "PK\005\006");
+        add_u32(end, 0);
+        add_u16(end, n_entries);
+        add_u16(end, n_entries);
+        add_u32(end, central->len);
+        add_u32(end, offset);
+        add_u16(end, 0);
+        write_all(file, end->data, end->len);
+    }
+    g_assert_cmpint(fclose(file), ==, 0);
 }
 
-void write_pt_tensor(const char *directory, const char *name, guint n_dims, const gint64 *shape,
-                     const gint64 *stride, const float *values, gsize n_values)
+void write_pt_sparse_tensor(const char *directory, const char *name, guint n_dims,
+                            const gint64 *shape, const gint64 *stride, guint64 n_values,
+                            const float *first, gsize n_first)
 {
     g_autoptr(GByteArray) pickle = g_byte_array_new();
 
@@ -145,7 +165,14 @@ void write_pt_tensor(const char *directory, const char *name, guint n_dims, cons
     add_int_tuple(pickle, stride, n_dims);
     add_text(pickle, "\x89"
                      "ccollections\nOrderedDict\n)RtR.");
-    write_archive(directory, name, pickle, values, n_values * sizeof *values);
+    write_archive(directory, name, pickle, first, n_first * sizeof *first,
+                  n_values * sizeof *first);
+}
+
+void write_pt_tensor(const char *directory, const char *name, guint n_dims, const gint64 *shape,
+                     const gint64 *stride, const float *values, gsize n_values)
+{
+    write_pt_sparse_tensor(directory, name, n_dims, shape, stride, n_values, values, n_values);
 }
 
 void write_pt_vector(const char *directory, const char *name, const float *values, gsize n)
@@ -177,5 +204,5 @@ void write_pt_dimensions(const char *directory, const char *const *keys, const i
         add_text(pickle, "\x85R\x86");
     }
     add_text(pickle, "u.");
-    write_archive(directory, "weight_dimensions.pt", pickle, NULL, 0);
+    write_archive(directory, "weight_dimensions.pt", pickle, NULL, 0, 0);
 }

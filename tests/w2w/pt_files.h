@@ -14,6 +14,14 @@ G_BEGIN_DECLS
 void write_pt_tensor(const char *directory, const char *name, guint n_dims, const gint64 *shape,
                      const gint64 *stride, const float *values, gsize n_values);
 
+/*
+ * The same with a storage of `n_values` floats that are zero but for the first `n_first`: a sparse
+ * file, of gigabytes if need be (below 4 GiB).
+ */
+void write_pt_sparse_tensor(const char *directory, const char *name, guint n_dims,
+                            const gint64 *shape, const gint64 *stride, guint64 n_values,
+                            const float *first, gsize n_first);
+
 /* A row of numbers. */
 void write_pt_vector(const char *directory, const char *name, const float *values, gsize n);
 
