@@ -191,7 +191,10 @@ static gboolean check_metadata(W2wSpace *space, const W2wSafetensors *file, GErr
                     "%s is a direction of another space than %s.", path, space->directory);
         return FALSE;
     }
-    return check_name(name, error);
+    if (check_name(name, error))
+        return TRUE;
+    g_prefix_error(error, "%s: ", path);
+    return FALSE;
 }
 
 static Added *load_added(W2wSpace *space, const char *path, GError **error)
