@@ -7,9 +7,14 @@
 #include <string.h>
 
 #include "engine/formats/json.h"
+#include "engine/w2w/dataset.h"
 #include "engine/w2w/edit.h"
+#include "engine/w2w/matrix.h"
+#include "engine/w2w/space_file.h"
+#include "engine/w2w/space_internal.h"
 #include "engine/w2w/world.h"
 #include "tests/golden_files.h"
+#include "tests/w2w/space_folder.h"
 
 typedef struct {
     W2wGolden *golden;
@@ -269,21 +274,14 @@ static void compare_sampled(const Fixture *fixture, const char *key)
     w2w_golden_compare(fixture->golden, "pca", key, NULL, coefficients);
 }
 
-/* All keys of pca.safetensors: each has a test here or there, or is what makes V itself. */
+/* All keys of pca.safetensors: each has a test here or there. */
 static void test_debiased_and_sampled(Fixture *fixture, gconstpointer user_data)
 {
     const char *const *key = w2w_safetensors_get_keys(w2w_golden_get_file(fixture->golden, "pca"));
-    const char *const elsewhere[] = {"labels",
-                                     "projections",
-                                     "coefficient_mean",
-                                     "coefficient_std",
-                                     "directions",
-                                     "edited",
-                                     "unit_directions",
-                                     "reach",
-                                     "singular_values",
-                                     "components", /* the last two: V comes from the space */
-                                     NULL};
+    const char *const elsewhere[] = {"labels",          "projections", "coefficient_mean",
+                                     "coefficient_std", "directions",  "edited",
+                                     "unit_directions", "reach",       "singular_values",
+                                     "components",      NULL};
     guint n_debiased = 0, n_sampled = 0;
 
     for (; *key != NULL; key++) {
@@ -409,6 +407,137 @@ static void test_theta(Fixture *fixture, gconstpointer user_data)
         g_assert_cmpfloat_with_epsilon(back[j], j < n ? coefficients[j] : 0.0f, 1e-5 * largest);
 }
 
+/* --- where the whole directory is there: what the space was made of --- */
+
+static gboolean golden_has(const char *file, const char *key)
+{
+    g_autoptr(W2wGolden) golden = w2w_golden_open(NULL);
+
+    return w2w_golden_has_file(golden, file) &&
+           w2w_safetensors_peek(w2w_golden_get_file(golden, file), key) != NULL;
+}
+
+static gboolean has_dataset(void)
+{
+    g_autofree char *path = w2w_golden_path("space/all_weights.pt");
+
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void test_components(Fixture *fixture, gconstpointer user_data)
+{
+    const gint64 n = w2w_space_get_n_weights(fixture->space);
+    g_autofree double *v = g_new(double, (gsize)n * fixture->k);
+
+    w2w_matrix_read_rows(fixture->space->v, 0, n, v);
+    w2w_golden_compare_f64(fixture->golden, "pca", "components", NULL, v);
+}
+
+/* coefficients (people, k) of the dataset's rows. */
+static float *project_dataset(const Fixture *fixture)
+{
+    g_autofree char *directory = w2w_golden_get_path(fixture->golden, "space");
+    g_autofree float *theta = g_new(float, (gsize)w2w_space_get_n_weights(fixture->space));
+    float *coefficients = g_new(float, (gsize)fixture->n_people * fixture->k);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wDataset) dataset = w2w_dataset_open(directory, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(dataset->weights->shape[0], ==, fixture->n_people);
+    for (gint64 i = 0; i < fixture->n_people; i++) {
+        w2w_dataset_get_row(dataset, i, theta, &error);
+        w2w_space_project(fixture->space, theta, coefficients + i * fixture->k, &error);
+        g_assert_no_error(error);
+    }
+    return coefficients;
+}
+
+static void test_dataset(Fixture *fixture, gconstpointer user_data)
+{
+    g_autofree float *coefficients = project_dataset(fixture);
+    g_autofree float *first = g_new(float, (gsize)fixture->n_people * fixture->p);
+
+    for (gint64 i = 0; i < fixture->n_people; i++)
+        memcpy(first + i * fixture->p, coefficients + i * fixture->k, fixture->p * sizeof *first);
+    w2w_golden_compare(fixture->golden, "pca", "projections", NULL, first);
+}
+
+/* A component's singular value is the length of everybody's coefficients along it. */
+static void test_singular_values(Fixture *fixture, gconstpointer user_data)
+{
+    const W2wArray *all = w2w_golden_get(fixture->golden, "pca", "singular_values");
+    g_autofree float *coefficients = project_dataset(fixture);
+    g_autofree float *expected = g_new(float, fixture->k);
+    g_autofree double *lengths = g_new0(double, fixture->k);
+    g_autoptr(W2wArray) first = NULL;
+
+    g_assert_cmpint(all->n_elements, >=, fixture->k);
+    for (guint j = 0; j < fixture->k; j++) {
+        expected[j] = (float)w2w_array_get(all, j);
+        for (gint64 i = 0; i < fixture->n_people; i++)
+            lengths[j] += pow(coefficients[i * fixture->k + j], 2);
+        lengths[j] = sqrt(lengths[j]);
+    }
+    first = w2w_array_new_f32(1, (const gint64[]){fixture->k}, expected, NULL);
+    w2w_golden_compare_f64(fixture->golden, "pca", "singular_values", first, lengths);
+}
+
+/* The folder without proj and pinverse: the same people, from their weights. */
+static void test_people_of_the_dataset(Fixture *fixture, gconstpointer user_data)
+{
+    static const char *const names[] = {
+        "mean.pt", "std.pt", "V.pt", "identity_df.pt", "all_weights.pt", "weight_dimensions.pt",
+        NULL};
+    g_autofree char *directory = w2w_golden_get_path(fixture->golden, "space");
+    char *folder = link_folder(directory, names);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wSpace) space = w2w_space_open(folder, &error);
+    g_autofree float *all = g_new(float, (gsize)fixture->n_people * fixture->p);
+    g_autofree float *person_row = NULL;
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(w2w_space_get_n_with_statistics(space), >=, fixture->p);
+    person_row = g_new(float, w2w_space_get_n_with_statistics(space));
+    for (gint64 i = 0; i < fixture->n_people; i++) {
+        w2w_space_get_person(space, i, person_row, &error);
+        g_assert_no_error(error);
+        memcpy(all + i * fixture->p, person_row, fixture->p * sizeof *all);
+    }
+    w2w_golden_compare(fixture->golden, "pca", "projections", NULL, all);
+    remove_folder(folder);
+}
+
+/* The same space as one file gives the same weights and the same directions, to the bit. */
+static void test_as_one_file(Fixture *fixture, gconstpointer user_data)
+{
+    char *folder = make_folder();
+    g_autofree char *path = g_build_filename(folder, "space.safetensors", NULL);
+    const gsize n = (gsize)w2w_space_get_n_weights(fixture->space);
+    const W2wArray *array = w2w_golden_get(fixture->golden, "lora", "coefficients");
+    g_autofree float *coefficients = w2w_golden_get_f32(fixture->golden, "lora", "coefficients");
+    g_autofree float *first = g_new(float, n);
+    g_autofree float *second = g_new(float, n);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wSpace) space = NULL;
+
+    w2w_space_save(fixture->space, path, NULL, NULL, &error);
+    g_assert_no_error(error);
+    space = w2w_space_open(path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(w2w_space_get_fingerprint(space), ==,
+                    w2w_space_get_fingerprint(fixture->space));
+    w2w_space_unproject(fixture->space, coefficients, (guint)array->n_elements, first, &error);
+    w2w_space_unproject(space, coefficients, (guint)array->n_elements, second, &error);
+    g_assert_no_error(error);
+    g_assert_cmpmem(first, n * sizeof *first, second, n * sizeof *second);
+    for (guint a = 0; a < fixture->n_attributes; a++)
+        g_assert_cmpmem(w2w_space_get_direction(fixture->space, fixture->attributes[a], NULL),
+                        fixture->p * sizeof(double),
+                        w2w_space_get_direction(space, fixture->attributes[a], NULL),
+                        fixture->p * sizeof(double));
+    remove_folder(folder);
+}
+
 /* --- the embedded world --- */
 
 static void set_up_world(Fixture *fixture, gconstpointer user_data)
@@ -512,6 +641,15 @@ int main(int argc, char **argv)
     ADD("/space/golden/scores-and-half-ranges", test_scores);
     ADD("/space/golden/population-edits", test_population_edits);
     ADD("/space/golden/theta-and-back", test_theta);
+    ADD("/space/golden/as-one-file", test_as_one_file);
+    if (golden_has("pca", "components"))
+        ADD("/space/golden/components", test_components);
+    if (has_dataset()) {
+        ADD("/space/golden/dataset", test_dataset);
+        ADD("/space/golden/people-of-the-dataset", test_people_of_the_dataset);
+        if (golden_has("pca", "singular_values"))
+            ADD("/space/golden/singular-values", test_singular_values);
+    }
     g_test_add("/space/golden/world/directions", Fixture, NULL, set_up_world, test_world_directions,
                tear_down);
     g_test_add("/space/golden/world/edit", Fixture, NULL, set_up_world, test_world_edit, tear_down);
