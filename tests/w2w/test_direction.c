@@ -326,7 +326,6 @@ static void test_damaged_files(void)
     g_autofree char *other = g_strnfill(64, 'a');
     const char *const *problems;
     g_autoptr(GError) error = NULL;
-    g_autoptr(W2wWorld) world = NULL;
 
     write_direction(folder, "a-good", "w2w-direction", "Good", fingerprint, n, 1.0f);
     write_direction(folder, "b-format", "w2w-identity", "B", fingerprint, n, 1.0f);
