@@ -222,6 +222,24 @@ static void test_bf16(void)
     }
 }
 
+/* The same of bfloat16, whose bits are the upper half of a float's. */
+static void test_bf16_rounding(void)
+{
+    for (guint bits = 0; bits < 0x7f80; bits++) {
+        const guint32 half_bits = bits << 16 | 0x8000;
+        float half;
+
+        memcpy(&half, &half_bits, sizeof half);
+        g_assert_cmphex(w2w_f32_to_bf16(w2w_bf16_to_f32((guint16)bits)), ==, bits);
+        g_assert_cmphex(w2w_f32_to_bf16(half), ==, bits + (bits & 1));
+        g_assert_cmphex(w2w_f32_to_bf16(nextafterf(half, 0.0f)), ==, bits);
+        g_assert_cmphex(w2w_f32_to_bf16(nextafterf(half, INFINITY)), ==, bits + 1);
+        g_assert_cmphex(w2w_f32_to_bf16(-half), ==, 0x8000 | (bits + (bits & 1)));
+    }
+    g_assert_cmphex(w2w_f32_to_bf16(INFINITY), ==, 0x7f80);
+    g_assert_true(isnan(w2w_bf16_to_f32(w2w_f32_to_bf16(NAN))));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -233,5 +251,6 @@ int main(int argc, char **argv)
     g_test_add_func("/array/f16-all-patterns", test_f16);
     g_test_add_func("/array/f16-rounds-to-even", test_f16_rounding);
     g_test_add_func("/array/bf16-all-patterns", test_bf16);
+    g_test_add_func("/array/bf16-rounds-to-even", test_bf16_rounding);
     return g_test_run();
 }

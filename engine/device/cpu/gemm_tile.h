@@ -46,13 +46,12 @@ W2W_INLINE void add_products(tile_v *sum, guint32 pair, const tile_pairs *weight
 }
 #else
 /* sum + a · b, where numbers below 2^-126 count as 0, before and after. */
-W2W_INLINE void add_product(tile_v *sum, tile_pairs a, tile_pairs b)
+W2W_INLINE void add_product(tile_v *sum, const tile_pairs *a, const tile_pairs *b)
 {
-    tile_pairs result;
+    const tile_pairs x = *a & (tile_pairs)((*a & 0x7f800000u) != 0);
+    const tile_pairs y = *b & (tile_pairs)((*b & 0x7f800000u) != 0);
+    const tile_pairs result = (tile_pairs)(*sum + (tile_v)x * (tile_v)y);
 
-    a &= (tile_pairs)((a & 0x7f800000u) != 0);
-    b &= (tile_pairs)((b & 0x7f800000u) != 0);
-    result = (tile_pairs)(*sum + (tile_v)a * (tile_v)b);
     *sum = (tile_v)(result & (tile_pairs)((result & 0x7f800000u) != 0));
 }
 
@@ -60,9 +59,11 @@ W2W_INLINE void add_product(tile_v *sum, tile_pairs a, tile_pairs b)
 W2W_INLINE void add_products(tile_v *sum, guint32 pair, const tile_pairs *weights)
 {
     const tile_pairs pairs = pair - (tile_pairs){0};
+    const tile_pairs odd = pairs & 0xffff0000u, odd_weights = *weights & 0xffff0000u;
+    const tile_pairs even = pairs << 16, even_weights = *weights << 16;
 
-    add_product(sum, pairs & 0xffff0000u, *weights & 0xffff0000u);
-    add_product(sum, pairs << 16, *weights << 16);
+    add_product(sum, &odd, &odd_weights);
+    add_product(sum, &even, &even_weights);
 }
 #endif
 
