@@ -53,8 +53,9 @@ const W2wCommand w2w_info_command = {
     .max_arguments = 1,
     .blurb = "Say what a file or folder is, and which directions a world has.",
     .help =
-        "Looks into an identity, a safetensors or .pt file, or the folder of a world, a model or a "
-        "space: sizes, directions, fingerprints, and what is missing or cannot be used. Without "
-        "a name it describes the world that the other commands would use.",
+        "Looks into whatever the program reads: an identity, a picture, a LoRA of any tool, a "
+        "safetensors or .pt file, a checkpoint, or the folder of a world, a model or a part of "
+        "one, a space or a dataset: sizes, types, directions, fingerprints, and what is missing or "
+        "cannot be used. Without a name it describes the world that the other commands would use.",
     .run = run_info,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Files: identities, safetensors, .pt. */
+/* Files: what they are by what they begin with and by the names in them. */
 #include <math.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/pt.h"
 #include "engine/formats/safetensors.h"
+#include "engine/w2w/dataset.h"
 #include "engine/w2w/edit.h"
 #include "engine/w2w/space_file.h"
 
@@ -217,41 +218,173 @@ static gboolean looks_like_pt(GBytes *bytes)
     return size >= 2 && ((data[0] == 'P' && data[1] == 'K') || (data[0] == 0x80 && data[1] <= 5));
 }
 
-gboolean w2w_info_file(const char *path, W2wWorld *world, JsonObject *report, GError **error)
+/* An array (1, k) alone in a pickle is how weights2weights saves a person; mean.pt and its like are
+ * flat. */
+static gboolean is_upstream_identity(const W2wPtValue *value)
+{
+    const W2wArray *array =
+        w2w_pt_value_get_type(value) == W2W_PT_ARRAY ? w2w_pt_value_get_array(value) : NULL;
+
+    return array != NULL && array->n_dims == 2 && array->shape[0] == 1;
+}
+
+/* Is it the weights of a dataset, as they lie in its folder? */
+static gboolean is_dataset(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *weights = w2w_dataset_find_file(folder);
+    g_autofree char *own = g_canonicalize_filename(path, NULL);
+    g_autofree char *other = weights != NULL ? g_canonicalize_filename(weights, NULL) : NULL;
+
+    return g_strcmp0(own, other) == 0;
+}
+
+typedef enum {
+    NAMES_OTHER,
+    NAMES_LORA,
+    NAMES_CHECKPOINT,
+} Names;
+
+/* What the names of arrays say. */
+static Names look_at_name(const char *name)
+{
+    if (g_str_has_prefix(name, "model.diffusion_model."))
+        return NAMES_CHECKPOINT;
+    return strstr(name, "lora_A") != NULL || strstr(name, "lora_down") != NULL ||
+                   strstr(name, "lora.down") != NULL || strstr(name, "_lora.") != NULL
+               ? NAMES_LORA
+               : NAMES_OTHER;
+}
+
+/* Of a state dict, which may lie in "state_dict". */
+static Names look_at_pt(const W2wPtValue *value, guint depth)
+{
+    if (w2w_pt_value_get_type(value) != W2W_PT_DICT)
+        return NAMES_OTHER;
+    for (guint i = 0; i < w2w_pt_value_get_length(value); i++) {
+        const W2wPtValue *key = w2w_pt_value_get_key(value, i);
+        const W2wPtValue *item = w2w_pt_value_get_item(value, i);
+        const char *name =
+            w2w_pt_value_get_type(key) == W2W_PT_STRING ? w2w_pt_value_get_string(key) : "";
+        Names names = NAMES_OTHER;
+
+        if (w2w_pt_value_get_type(item) == W2W_PT_ARRAY)
+            names = look_at_name(name);
+        else if (depth == 0 && strcmp(name, "state_dict") == 0)
+            names = look_at_pt(item, depth + 1);
+        if (names != NAMES_OTHER)
+            return names;
+    }
+    return NAMES_OTHER;
+}
+
+static gboolean describe_names(Names names, const char *path, JsonObject *report, GError **error)
+{
+    if (names == NAMES_LORA)
+        return w2w_info_lora(path, report, error);
+    json_object_set_string_member(report, "kind", "model");
+    w2w_info_model(path, report);
+    return TRUE;
+}
+
+static gboolean info_pt(const char *path, JsonObject *report, GError **error)
+{
+    g_autoptr(W2wPtValue) value = w2w_pt_open(path, error);
+    Names names;
+
+    if (value == NULL)
+        return FALSE;
+    if (is_dataset(path))
+        return w2w_info_dataset(path, report, error);
+    if (is_upstream_identity(value))
+        return w2w_info_upstream_identity(path, report, error);
+    names = look_at_pt(value, 0);
+    if (names != NAMES_OTHER)
+        return describe_names(names, path, report, error);
+    describe_pt(value, report);
+    return TRUE;
+}
+
+static gboolean info_safetensors(const char *path, GBytes *bytes, W2wWorld *world,
+                                 JsonObject *report, GError **error)
 {
     g_autofree char *shown = g_filename_display_name(path);
-    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
-    g_autoptr(W2wSafetensors) file = NULL;
+    g_autoptr(W2wSafetensors) file = w2w_safetensors_open(path, error);
+    const char *const *keys;
+    const char *format;
+    Names names = NAMES_OTHER;
 
-    if (bytes == NULL)
-        return FALSE;
-    json_object_set_string_member(report, "file", shown);
-    if (looks_like_pt(bytes)) {
-        g_autoptr(W2wPtValue) value = w2w_pt_open(path, error);
-
-        if (value == NULL)
-            return FALSE;
-        describe_pt(value, report);
-        return TRUE;
-    }
-    file = w2w_safetensors_open(path, error);
     if (file == NULL)
         return FALSE;
-    if (g_strcmp0(w2w_safetensors_get_metadata(file, "format"), "w2w-identity") == 0) {
-        g_autoptr(W2wIdentity) identity = w2w_identity_from_bytes(bytes, path, error);
+    format = w2w_safetensors_get_metadata(file, "format");
+    if (g_strcmp0(format, "w2w-identity") == 0) {
+        g_autoptr(W2wIdentity) identity = w2w_identity_from_bytes(bytes, shown, error);
 
         if (identity == NULL)
             return FALSE;
         describe_identity(shown, identity, world, report);
         return TRUE;
     }
-    if (g_strcmp0(w2w_safetensors_get_metadata(file, "format"), W2W_SPACE_FORMAT) == 0) {
+    if (g_strcmp0(format, W2W_SPACE_FORMAT) == 0) {
         g_autoptr(W2wSpace) space = w2w_space_open(path, error);
 
-        if (space != NULL)
-            w2w_info_space(space, report);
-        return space != NULL;
+        if (space == NULL)
+            return FALSE;
+        w2w_info_space(space, report);
+        return TRUE;
     }
+    keys = w2w_safetensors_get_keys(file);
+    for (guint i = 0; keys[i] != NULL && names == NAMES_OTHER; i++)
+        names = look_at_name(keys[i]);
+    if (names != NAMES_OTHER)
+        return describe_names(names, path, report, error);
     describe_safetensors(file, report);
     return TRUE;
+}
+
+static gboolean looks_like_json(GBytes *bytes)
+{
+    gsize size;
+    const char *data = g_bytes_get_data(bytes, &size);
+
+    return size > 0 && data[0] == '{';
+}
+
+/* Alone, only a scheduler's settings say something; by their class. */
+static gboolean info_json(const char *path, GBytes *bytes, JsonObject *report, GError **error)
+{
+    g_autofree char *shown = g_filename_display_name(path);
+    gsize size;
+    const char *data = g_bytes_get_data(bytes, &size);
+    g_autoptr(JsonObject) json = w2w_json_parse(data, size, shown, error);
+    JsonNode *class_name = json != NULL ? json_object_get_member(json, "_class_name") : NULL;
+
+    if (json == NULL)
+        return FALSE;
+    if (class_name != NULL && JSON_NODE_HOLDS_VALUE(class_name) &&
+        json_node_get_value_type(class_name) == G_TYPE_STRING &&
+        strstr(json_node_get_string(class_name), "Scheduler") != NULL)
+        return w2w_info_scheduler(path, report, error);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
+                "%s is JSON, but not the settings of a scheduler: ask about the folder that it "
+                "lies in.",
+                shown);
+    return FALSE;
+}
+
+gboolean w2w_info_file(const char *path, W2wWorld *world, JsonObject *report, GError **error)
+{
+    g_autofree char *shown = g_filename_display_name(path);
+    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
+
+    if (bytes == NULL)
+        return FALSE;
+    json_object_set_string_member(report, "file", shown);
+    if (w2w_info_is_png(bytes))
+        return w2w_info_picture(bytes, shown, report, error);
+    if (looks_like_pt(bytes))
+        return info_pt(path, report, error);
+    if (looks_like_json(bytes))
+        return info_json(path, bytes, report, error);
+    return info_safetensors(path, bytes, world, report, error);
 }
