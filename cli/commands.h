@@ -11,6 +11,7 @@ const W2wCommand *const *w2w_commands(void);
 
 extern const W2wCommand w2w_info_command;       /* info.c */
 extern const W2wCommand w2w_bench_command;      /* bench.c */
+extern const W2wCommand w2w_convert_command;    /* convert.c */
 extern const W2wCommand w2w_selftest_command;   /* selftest.c */
 extern const W2wCommand w2w_completion_command; /* completion.c */
 extern const W2wCommand w2w_help_command;       /* help.c */

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "engine/array.h"
+#include "engine/progress.h"
 
 G_BEGIN_DECLS
 
@@ -54,6 +55,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wSafetensorsWriter, w2w_safetensors_writer_free)
  * calls. A key may be added once, and "__metadata__" is none.
  */
 void w2w_safetensors_writer_add(W2wSafetensorsWriter *writer, const char *key, W2wArray *array);
+/* The same, written as `dtype`: array and dtype are floats, rounding is to the nearest. */
+void w2w_safetensors_writer_add_as(W2wSafetensorsWriter *writer, const char *key, W2wArray *array,
+                                   W2wDType dtype);
 /* In the order of the first calls; a second call for a key replaces its value. Bytes that are not
  * UTF-8 become U+FFFD. */
 void w2w_safetensors_writer_set_metadata(W2wSafetensorsWriter *writer, const char *key,
@@ -62,8 +66,17 @@ void w2w_safetensors_writer_set_metadata(W2wSafetensorsWriter *writer, const cha
 /* The file as bytes: the same calls give the same bytes. W2W_ERROR_MEMORY. */
 GBytes *w2w_safetensors_writer_to_bytes(W2wSafetensorsWriter *writer, GError **error);
 
-/* Writes beside `path` and renames, so that no half-written file is ever seen. */
+/* Writes beside `path` and renames, so that no half-written file is ever seen. Array by array: a
+ * file of any size needs no memory. W2W_ERROR_FILE. */
 gboolean w2w_safetensors_writer_save(W2wSafetensorsWriter *writer, const char *path,
                                      GError **error);
+
+/* The same with reports from `start` to `end`, and a way to cancel it. */
+gboolean w2w_safetensors_writer_save_with_progress(W2wSafetensorsWriter *writer, const char *path,
+                                                   const W2wProgress *progress, double start,
+                                                   double end, const char *text, GError **error);
+
+/* Bytes of all arrays as they will be written. */
+gsize w2w_safetensors_writer_get_n_bytes(const W2wSafetensorsWriter *writer);
 
 G_END_DECLS

@@ -13,6 +13,7 @@
 typedef struct {
     char *key;
     W2wArray *array;
+    W2wDType dtype; /* that it is written in */
 } Tensor;
 
 typedef struct {
@@ -60,11 +61,17 @@ void w2w_safetensors_writer_free(W2wSafetensorsWriter *writer)
     g_free(writer);
 }
 
-void w2w_safetensors_writer_add(W2wSafetensorsWriter *writer, const char *key, W2wArray *array)
+void w2w_safetensors_writer_add_as(W2wSafetensorsWriter *writer, const char *key, W2wArray *array,
+                                   W2wDType dtype)
 {
-    const Tensor tensor = {g_utf8_make_valid(key, -1), w2w_array_ref(array)};
+    const Tensor tensor = {g_utf8_make_valid(key, -1), w2w_array_ref(array), dtype};
 
     g_array_append_val(writer->tensors, tensor);
+}
+
+void w2w_safetensors_writer_add(W2wSafetensorsWriter *writer, const char *key, W2wArray *array)
+{
+    w2w_safetensors_writer_add_as(writer, key, array, array->dtype);
 }
 
 void w2w_safetensors_writer_set_metadata(W2wSafetensorsWriter *writer, const char *key,
@@ -98,9 +105,18 @@ static void append_json_string(GString *json, const char *text)
     g_string_append_c(json, '"');
 }
 
-static gsize array_n_bytes(const W2wArray *array)
+static gsize tensor_n_bytes(const Tensor *tensor)
 {
-    return (gsize)array->n_elements * w2w_dtype_size(array->dtype);
+    return (gsize)tensor->array->n_elements * w2w_dtype_size(tensor->dtype);
+}
+
+gsize w2w_safetensors_writer_get_n_bytes(const W2wSafetensorsWriter *writer)
+{
+    gsize n_bytes = 0;
+
+    for (guint i = 0; i < writer->tensors->len; i++)
+        n_bytes += tensor_n_bytes(&g_array_index(writer->tensors, Tensor, i));
+    return n_bytes;
 }
 
 /* The JSON header with its padding. The sizes cannot overflow: an array lies in memory. */
@@ -123,12 +139,12 @@ static GString *make_header(const W2wSafetensorsWriter *writer)
     }
     for (guint i = 0; i < writer->tensors->len; i++) {
         const Tensor *tensor = &g_array_index(writer->tensors, Tensor, i);
-        const gsize end = offset + array_n_bytes(tensor->array);
+        const gsize end = offset + tensor_n_bytes(tensor);
 
         g_string_append(json, i > 0 ? "," : "");
         append_json_string(json, tensor->key);
         g_string_append_printf(json, ":{\"dtype\":\"%s\",\"shape\":[",
-                               w2w_dtype_name(tensor->array->dtype));
+                               w2w_dtype_name(tensor->dtype));
         for (guint d = 0; d < tensor->array->n_dims; d++)
             g_string_append_printf(json, "%s%" G_GINT64_FORMAT, d > 0 ? "," : "",
                                    tensor->array->shape[d]);
@@ -142,20 +158,78 @@ static GString *make_header(const W2wSafetensorsWriter *writer)
     return json;
 }
 
-/* All bytes of `array` in row-major order; `out` has room for them. */
-static void pack(const W2wArray *array, char *out)
-{
-    const gsize item_size = w2w_dtype_size(array->dtype);
-    gint64 index[W2W_ARRAY_MAX_DIMS] = {0}, element = 0;
+/* --- the bytes of a tensor --- */
 
-    if (w2w_array_is_contiguous(array)) {
-        if (array->n_elements > 0)
-            memcpy(out, array->data, array_n_bytes(array));
+/* Where they go: a file, or memory that has room for all of them. */
+typedef struct {
+    FILE *stream; /* NULL: memory */
+    char *at;
+} Sink;
+
+static void put(Sink *sink, const void *bytes, gsize n)
+{
+    if (n == 0)
+        return;
+    if (sink->stream != NULL) {
+        fwrite(bytes, 1, n, sink->stream);
+    } else {
+        memcpy(sink->at, bytes, n);
+        sink->at += n;
+    }
+}
+
+/* `value` as `dtype`; its bytes go to `out`. */
+static void put_value(W2wDType dtype, double value, void *out)
+{
+    const float single = (float)value;
+    guint16 half;
+
+    switch (dtype) {
+    case W2W_DTYPE_F64:
+        memcpy(out, &value, sizeof(value));
+        return;
+    case W2W_DTYPE_F32:
+        memcpy(out, &single, sizeof(single));
+        return;
+    case W2W_DTYPE_F16:
+        half = w2w_f32_to_f16(single);
+        memcpy(out, &half, sizeof(half));
+        return;
+    case W2W_DTYPE_BF16:
+        half = w2w_f32_to_bf16(single);
+        memcpy(out, &half, sizeof(half));
+        return;
+    default:
+        g_assert_not_reached(); /* only floats are converted */
+    }
+}
+
+/* Row major, in pieces where the file's bytes are not the array's own. */
+static void put_tensor(Sink *sink, const Tensor *tensor)
+{
+    const W2wArray *array = tensor->array;
+    const gsize in_size = w2w_dtype_size(array->dtype), out_size = w2w_dtype_size(tensor->dtype);
+    const gboolean is_converted = tensor->dtype != array->dtype;
+    const gboolean is_contiguous = w2w_array_is_contiguous(array);
+    gint64 index[W2W_ARRAY_MAX_DIMS] = {0}, element = 0;
+    char piece[4096];
+    gsize n = 0;
+
+    if (!is_converted && is_contiguous) {
+        put(sink, array->data, tensor_n_bytes(tensor));
         return;
     }
-    for (gint64 i = 0; i < array->n_elements; i++, out += item_size) {
-        memcpy(out, (const char *)array->data + element * (gint64)item_size, item_size);
-        for (guint d = array->n_dims; d-- > 0;) {
+    for (gint64 i = 0; i < array->n_elements; i++) {
+        if (is_converted)
+            put_value(tensor->dtype, w2w_array_get(array, i), piece + n);
+        else
+            memcpy(piece + n, (const char *)array->data + element * (gint64)in_size, in_size);
+        n += out_size;
+        if (n == sizeof(piece)) {
+            put(sink, piece, n);
+            n = 0;
+        }
+        for (guint d = array->n_dims; !is_contiguous && d-- > 0;) {
             element += array->stride[d];
             if (++index[d] < array->shape[d])
                 break;
@@ -163,6 +237,7 @@ static void pack(const W2wArray *array, char *out)
             index[d] = 0;
         }
     }
+    put(sink, piece, n);
 }
 
 static gboolean check_keys(const W2wSafetensorsWriter *writer, GError **error)
@@ -182,113 +257,66 @@ static gboolean check_keys(const W2wSafetensorsWriter *writer, GError **error)
     return TRUE;
 }
 
+static void put_header(Sink *sink, const GString *header)
+{
+    const guint64 length = GUINT64_TO_LE((guint64)header->len);
+
+    put(sink, &length, LENGTH_BYTES);
+    put(sink, header->str, header->len);
+}
+
 GBytes *w2w_safetensors_writer_to_bytes(W2wSafetensorsWriter *writer, GError **error)
 {
     g_autoptr(GString) header = make_header(writer);
-    const guint64 header_length = GUINT64_TO_LE((guint64)header->len);
-    gsize n_bytes = LENGTH_BYTES + header->len;
-    char *bytes, *at;
+    const gsize n_bytes = LENGTH_BYTES + header->len + w2w_safetensors_writer_get_n_bytes(writer);
+    Sink sink = {NULL, NULL};
+    char *bytes;
 
     if (!check_keys(writer, error))
         return NULL;
-    for (guint i = 0; i < writer->tensors->len; i++)
-        n_bytes += array_n_bytes(g_array_index(writer->tensors, Tensor, i).array);
     bytes = g_try_malloc(n_bytes);
     if (bytes == NULL) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
                     "There is not enough memory for a file of %" G_GSIZE_FORMAT " bytes.", n_bytes);
         return NULL;
     }
-    memcpy(bytes, &header_length, LENGTH_BYTES);
-    memcpy(bytes + LENGTH_BYTES, header->str, header->len);
-    at = bytes + LENGTH_BYTES + header->len;
-    for (guint i = 0; i < writer->tensors->len; i++) {
-        const W2wArray *array = g_array_index(writer->tensors, Tensor, i).array;
-
-        pack(array, at);
-        at += array_n_bytes(array);
-    }
+    sink.at = bytes;
+    put_header(&sink, header);
+    for (guint i = 0; i < writer->tensors->len; i++)
+        put_tensor(&sink, &g_array_index(writer->tensors, Tensor, i));
     return g_bytes_new_take(bytes, n_bytes);
 }
 
-/*
- * A matrix whose columns lie in one piece, as rows: in blocks of the columns' runs, each read once
- * and in order, and its pieces put where they belong. An SVD's V has gigabytes.
- */
-static gboolean write_transposed(const W2wArray *array, FILE *stream, GError **error)
+gboolean w2w_safetensors_writer_save_with_progress(W2wSafetensorsWriter *writer, const char *path,
+                                                   const W2wProgress *progress, double start,
+                                                   double end, const char *text, GError **error)
 {
-    const gsize item_size = w2w_dtype_size(array->dtype);
-    const gint64 n_rows = array->shape[0], n_columns = array->shape[1];
-    const gint64 block = CLAMP(BLOCK_BYTES / (n_rows * (gint64)item_size), 1, n_columns);
-    g_autofree char *buffer = g_try_malloc((gsize)(n_rows * block) * item_size);
-    const off_t start = ftello(stream);
-
-    if (buffer == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for a block of a matrix.");
-        return FALSE;
-    }
-    for (gint64 first = 0; first < n_columns; first += block) {
-        const gint64 n_used = MIN(block, n_columns - first);
-
-        for (gint64 c = 0; c < n_used; c++)
-            for (gint64 r = 0; r < n_rows; r++)
-                memcpy(buffer + (gsize)(r * block + c) * item_size,
-                       (const char *)array->data +
-                           (r * array->stride[0] + (first + c) * array->stride[1]) *
-                               (gint64)item_size,
-                       item_size);
-        for (gint64 r = 0; r < n_rows; r++)
-            if (fseeko(stream, start + (off_t)((r * n_columns + first) * (gint64)item_size),
-                       SEEK_SET) == 0)
-                fwrite(buffer + (gsize)(r * block) * item_size, item_size, (gsize)n_used, stream);
-    }
-    fseeko(stream, start + (off_t)array_n_bytes(array), SEEK_SET);
-    return TRUE;
-}
-
-static gboolean write_array(const W2wArray *array, FILE *stream, GError **error)
-{
-    g_autofree char *packed = NULL;
-
-    if (array->n_elements == 0)
-        return TRUE;
-    if (w2w_array_is_contiguous(array)) {
-        fwrite(array->data, 1, array_n_bytes(array), stream);
-        return TRUE;
-    }
-    if (array->n_dims == 2)
-        return write_transposed(array, stream, error);
-    packed = g_try_malloc(array_n_bytes(array));
-    if (packed == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for an array of %" G_GSIZE_FORMAT " bytes.",
-                    array_n_bytes(array));
-        return FALSE;
-    }
-    pack(array, packed);
-    fwrite(packed, 1, array_n_bytes(array), stream);
-    return TRUE;
-}
-
-/* Write errors show when the file is committed. */
-gboolean w2w_safetensors_writer_save(W2wSafetensorsWriter *writer, const char *path, GError **error)
-{
-    g_autoptr(W2wAtomicFile) file = NULL;
+    const double n_bytes = (double)w2w_safetensors_writer_get_n_bytes(writer);
     g_autoptr(GString) header = make_header(writer);
-    const guint64 header_length = GUINT64_TO_LE((guint64)header->len);
-    FILE *stream;
+    g_autoptr(W2wAtomicFile) file = NULL;
+    Sink sink = {NULL, NULL};
+    double done = 0;
 
     if (!check_keys(writer, error))
         return FALSE;
     file = w2w_atomic_file_new(path, error);
     if (file == NULL)
         return FALSE;
-    stream = w2w_atomic_file_get_stream(file);
-    fwrite(&header_length, 1, LENGTH_BYTES, stream);
-    fwrite(header->str, 1, header->len, stream);
-    for (guint i = 0; i < writer->tensors->len; i++)
-        if (!write_array(g_array_index(writer->tensors, Tensor, i).array, stream, error))
+    sink.stream = w2w_atomic_file_get_stream(file);
+    put_header(&sink, header);
+    for (guint i = 0; i < writer->tensors->len; i++) {
+        const Tensor *tensor = &g_array_index(writer->tensors, Tensor, i);
+
+        if (!w2w_progress_step(progress, start + (end - start) * done / MAX(n_bytes, 1), text,
+                               error))
             return FALSE;
+        put_tensor(&sink, tensor);
+        done += (double)tensor_n_bytes(tensor);
+    }
     return w2w_atomic_file_commit(file, error);
+}
+
+gboolean w2w_safetensors_writer_save(W2wSafetensorsWriter *writer, const char *path, GError **error)
+{
+    return w2w_safetensors_writer_save_with_progress(writer, path, NULL, 0, 1, NULL, error);
 }
