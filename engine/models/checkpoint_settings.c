@@ -88,16 +88,21 @@ static void set_types(JsonObject *settings, const char *field, const gboolean *v
 
 #define TRANSFORMER "attentions.0.transformer_blocks.%u."
 
+/* Blocks in the transformers of a level; those in the middle are of the last one. */
 static guint count_transformers(GHashTable *arrays, guint level, guint n_levels)
 {
-    guint n = count(arrays, "down_blocks.%u." TRANSFORMER "norm1.weight", level);
+    guint n = 0;
 
-    if (n == 0)
-        n = count(arrays, "up_blocks.%u." TRANSFORMER "norm1.weight", n_levels - 1 - level);
-    for (guint i = 0; n == 0 && level == n_levels - 1 && i < MAX_COUNT; i++)
-        if (find(arrays, "mid_block." TRANSFORMER "norm1.weight", i, 0) == NULL)
-            return MAX(i, 1);
-    return MAX(n, 1);
+    if (find(arrays, "down_blocks.%u.attentions.%u.norm.weight", level, 0) != NULL)
+        return count(arrays, "down_blocks.%u." TRANSFORMER "norm1.weight", level);
+    if (find(arrays, "up_blocks.%u.attentions.%u.norm.weight", n_levels - 1 - level, 0) != NULL)
+        return count(arrays, "up_blocks.%u." TRANSFORMER "norm1.weight", n_levels - 1 - level);
+    if (level < n_levels - 1 ||
+        !g_hash_table_contains(arrays, "mid_block.attentions.0.norm.weight"))
+        return 1;
+    while (n < MAX_COUNT && find(arrays, "mid_block." TRANSFORMER "norm1.weight", n, 0) != NULL)
+        n++;
+    return n;
 }
 
 static void set_unet_levels(JsonObject *settings, GHashTable *arrays)
