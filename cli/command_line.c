@@ -21,7 +21,7 @@ const W2wParameter w2w_general_parameters[] = {
         .name = "model",
         .type = W2W_PARAMETER_PATH,
         .label = "Model",
-        .blurb = "Folder of a diffusers model, instead of a world.",
+        .blurb = "Folder of a diffusers model or a single-file checkpoint, instead of a world.",
     },
     {
         .name = "space",
