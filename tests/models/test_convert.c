@@ -59,6 +59,7 @@ static void compare_all(const char *folder, W2wDType dtype)
     g_autoptr(W2wTokenizer) tokenizer = w2w_tokenizer_new(tokenizer_path, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(tokenizer);
     for (W2wModelPart part = 0; part < W2W_N_MODEL_PARTS; part++)
         compare(folder, part, dtype);
     for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
