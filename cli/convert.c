@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* convert: a model in any form as a diffusers folder. */
+/* convert: a model in any form as a diffusers folder, a space as one file. */
 #include "engine/models/convert.h"
 
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "cli/convert_space.h"
 #include "cli/info.h"
 #include "cli/interrupt.h"
 #include "cli/terminal_progress.h"
@@ -21,7 +22,7 @@ static const W2wParameter parameters[] = {
         .type = W2W_PARAMETER_PATH,
         .flags = W2W_PARAMETER_REQUIRED,
         .label = "Output",
-        .blurb = "Folder to write; it must be new or empty.",
+        .blurb = "Folder to write; it must be new or empty. Of a space: the file.",
     },
     {
         .name = "to", /* --dtype is a general option: what is computed in */
@@ -52,19 +53,23 @@ static gboolean run_convert(const W2wCommandLine *line, JsonObject *json, GError
         .keep_dtypes = dtype == 0,
         .dtype = dtype_of[dtype],
     };
+    gboolean is_space;
 
     if (line->arguments->len == 0) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "convert needs the model that it is to convert: a folder, or a checkpoint.");
         return FALSE;
     }
-    if (!w2w_model_convert(line->arguments->pdata[0], output, &options, &progress, error)) {
+    is_space = w2w_convert_is_space(line->arguments->pdata[0]);
+    if (is_space
+            ? !w2w_convert_space(line->arguments->pdata[0], output, &progress, error)
+            : !w2w_model_convert(line->arguments->pdata[0], output, &options, &progress, error)) {
         w2w_terminal_progress_clear();
         return FALSE;
     }
     w2w_terminal_progress_clear();
     if (json != NULL)
-        w2w_info_set_path(json, "folder", output);
+        w2w_info_set_path(json, is_space ? "file" : "folder", output);
     else
         printf("%s\n", output);
     return TRUE;
@@ -77,8 +82,9 @@ const W2wCommand w2w_convert_command = {
     .blurb = "Write a model in any form as a diffusers folder.",
     .help = "Reads a single-file checkpoint (.safetensors or .ckpt, with the names of the original "
             "program) or a diffusers folder new or old, and writes it as a diffusers folder with "
-            "safetensors. A checkpoint without a VAE gets one with --vae. Nothing is written "
-            "where something cannot be read.",
+            "safetensors. A checkpoint without a VAE gets one with --vae. A space's folder becomes "
+            "one file, of which a thousand components are read at once. Nothing is written where "
+            "something cannot be read.",
     .own_parameters = parameters,
     .n_own_parameters = G_N_ELEMENTS(parameters),
     .run = run_convert,

@@ -331,6 +331,41 @@ static void test_direction(void)
     assert_refused(gone, "no direction");
 }
 
+/* A space as one file, in place of its folder: the same people, the same pictures. */
+static void test_converted_space(void)
+{
+    g_autofree char *space = g_build_filename(w2w_world_get_default_directory(), "space", NULL);
+    g_autofree char *model = g_build_filename(w2w_world_get_default_directory(), "model", NULL);
+    g_autofree char *file = in_folder("space.safetensors");
+    g_autofree char *first = in_folder("of-the-world.safetensors");
+    g_autofree char *second = in_folder("of-the-file.safetensors");
+    g_autofree char *first_picture = in_folder("of-the-world.png");
+    g_autofree char *second_picture = in_folder("of-the-file.png");
+    g_autoptr(CliResult) converted = cli_run("convert", space, "-o", file, NULL);
+    g_autoptr(CliResult) info = NULL;
+    g_autoptr(CliResult) of_world = NULL;
+    g_autoptr(CliResult) of_file = NULL;
+    g_autoptr(CliResult) to_folder = cli_run("convert", space, "-o", folder, NULL);
+    g_autoptr(W2wPicture) a = NULL;
+    g_autoptr(W2wPicture) b = NULL;
+    g_autoptr(W2wSpace) whole = open_space();
+
+    cli_assert_code(converted, 0);
+    assert_refused(to_folder, "is a folder");
+    info = cli_run("info", file, NULL);
+    cli_assert_code(info, 0);
+    g_assert_nonnull(strstr(info->out, w2w_space_get_fingerprint(whole)));
+    of_world = cli_run("pick", "--row=5", "--seed=1", "-o", first, SMALL, NULL);
+    cli_assert_code(of_world, 0);
+    of_file = cli_run("pick", "--model", model, "--space", file, "--row=5", "--seed=1", "-o",
+                      second, SMALL, NULL);
+    cli_assert_code(of_file, 0);
+    a = w2w_png_read(first_picture, NULL);
+    b = w2w_png_read(second_picture, NULL);
+    g_assert_cmpmem(a->pixels, (gsize)a->width * a->height * 3, b->pixels,
+                    (gsize)b->width * b->height * 3);
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *data_home = NULL;
@@ -347,6 +382,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/people/strip-along-a-component", test_strip_along_a_component);
     g_test_add_func("/cli/people/strip-refuses", test_strip_refuses);
     g_test_add_func("/cli/people/direction", test_direction);
+    g_test_add_func("/cli/people/converted-space", test_converted_space);
     code = g_test_run();
     cli_remove_folder(folder);
     g_free(folder);
