@@ -259,6 +259,7 @@ static gboolean run_bench(const W2wCommandLine *line, JsonObject *json, GError *
 
 const W2wCommand w2w_bench_command = {
     .name = "bench",
+    .group = "This machine",
     .arguments = "[unet|vae-decode|vae-encode|text|render|load]",
     .argument_parameter = "part",
     .blurb = "Time a network, a picture or loading on this machine.",

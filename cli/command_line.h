@@ -27,6 +27,7 @@ typedef struct _W2wCommandLine W2wCommandLine;
  */
 struct _W2wCommand {
     const char *name;
+    const char *group;     /* heading in the help; commands of one stand together */
     const char *arguments; /* "[FILE|DIR]": what stands there beside options, or NULL */
     guint max_arguments;
     const char *argument_parameter; /* the parameter that the one such word fills, or NULL */

@@ -13,10 +13,10 @@ const W2wCommand *const *w2w_commands(void)
         for (guint i = 0; w2w_jobs[i] != NULL; i++)
             g_ptr_array_add(commands, w2w_job_command_new(w2w_jobs[i]));
         g_ptr_array_add(commands, (gpointer)&w2w_info_command);
-        g_ptr_array_add(commands, (gpointer)&w2w_help_command);
         g_ptr_array_add(commands, (gpointer)&w2w_convert_command);
         g_ptr_array_add(commands, (gpointer)&w2w_bench_command);
         g_ptr_array_add(commands, (gpointer)&w2w_selftest_command);
+        g_ptr_array_add(commands, (gpointer)&w2w_help_command);
         g_ptr_array_add(commands, (gpointer)&w2w_completion_command);
         g_ptr_array_add(commands, NULL);
     }

@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* NULL terminated; built on the first call and kept. Hidden ones have no blurb. */
+/* NULL terminated; built on the first call and kept. */
 const W2wCommand *const *w2w_commands(void);
 
 extern const W2wCommand w2w_info_command;       /* info.c */

@@ -248,6 +248,7 @@ static gboolean run_completion(const W2wCommandLine *line, JsonObject *json, GEr
 
 const W2wCommand w2w_completion_command = {
     .name = "completion",
+    .group = "Help",
     .arguments = "[bash]",
     .argument_parameter = "shell",
     .blurb = "Print a script that completes w2w's command lines in a shell.",

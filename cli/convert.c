@@ -77,6 +77,7 @@ static gboolean run_convert(const W2wCommandLine *line, JsonObject *json, GError
 
 const W2wCommand w2w_convert_command = {
     .name = "convert",
+    .group = "Files and models",
     .arguments = "MODEL",
     .max_arguments = 1,
     .blurb = "Write a model in any form as a diffusers folder.",

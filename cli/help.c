@@ -183,10 +183,11 @@ static void print_program(FILE *stream)
     fputs("Usage: w2w COMMAND [OPTION]…\n\n", stream);
     print_wrapped(
         stream, "Samples, edits and renders identities in the weights of a diffusion model.", 0, 0);
-    fputs("\nCommands:\n", stream);
-    for (guint i = 0; commands[i] != NULL; i++)
-        if (commands[i]->blurb != NULL)
-            print_option(commands[i]->name, commands[i]->blurb, stream);
+    for (guint i = 0; commands[i] != NULL; i++) {
+        if (i == 0 || strcmp(commands[i]->group, commands[i - 1]->group) != 0)
+            fprintf(stream, "\n%s:\n", commands[i]->group);
+        print_option(commands[i]->name, commands[i]->blurb, stream);
+    }
     print_general_options(stream);
     fputs("\nExamples:\n", stream);
     for (guint i = 0; w2w_help_examples[i] != NULL; i++)
@@ -206,7 +207,7 @@ void w2w_help_print(FILE *stream, const W2wCommand *command)
     }
     synopsis = w2w_help_synopsis(command);
     fprintf(stream, "Usage: %s\n\n", synopsis);
-    print_wrapped(stream, command->blurb != NULL ? command->blurb : "For developers.", 0, 0);
+    print_wrapped(stream, command->blurb, 0, 0);
     if (command->help != NULL) {
         fputc('\n', stream);
         print_wrapped(stream, command->help, 0, 0);
@@ -237,6 +238,7 @@ static gboolean run_help(const W2wCommandLine *line, JsonObject *json, GError **
 
 const W2wCommand w2w_help_command = {
     .name = "help",
+    .group = "Help",
     .arguments = "[COMMAND]",
     .max_arguments = 1,
     .blurb = "Say how the program or a command is used.",

@@ -49,6 +49,7 @@ static gboolean run_info(const W2wCommandLine *line, JsonObject *json, GError **
 
 const W2wCommand w2w_info_command = {
     .name = "info",
+    .group = "Files and models",
     .arguments = "[FILE|DIR]",
     .max_arguments = 1,
     .blurb = "Say what a file or folder is, and which directions a world has.",

@@ -21,6 +21,7 @@ typedef struct {
     const char *job_name;
     gboolean report_seed; /* nobody chose it */
     guint n_written;
+    guint64 last_seed;
     GError *error; /* of writing; the job is cancelled then */
 } Run;
 
@@ -97,8 +98,10 @@ static void write_result(Run *run, const W2wJobResult *result)
     }
     run->n_written++;
     w2w_terminal_progress_clear();
-    if (run->report_seed && result->picture != NULL)
+    if (run->report_seed && result->picture != NULL &&
+        (run->n_written == 1 || result->seed != run->last_seed)) /* frames share one */
         fprintf(stderr, "Seed %" G_GUINT64_FORMAT "\n", result->seed);
+    run->last_seed = result->seed;
     if (result->message != NULL)
         fprintf(stderr, "%s: %s\n", result->name != NULL ? result->name : run->job_name,
                 result->message);
@@ -247,6 +250,7 @@ W2wCommand *w2w_job_command_new(const W2wJob *job)
     W2wCommand *command = g_new0(W2wCommand, 1);
 
     command->name = job->name;
+    command->group = "Identities and pictures";
     command->blurb = job->blurb;
     command->help = job->help;
     command->parameters = job->parameters;

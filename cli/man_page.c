@@ -2,6 +2,8 @@
 /* man's macros around the help's texts. */
 #include "cli/man_page.h"
 
+#include <string.h>
+
 #include "cli/commands.h"
 #include "cli/help.h"
 
@@ -68,10 +70,14 @@ void w2w_man_page_print(FILE *stream)
                "with a meaning, and renders them. Results go to files, whose names are printed on "
                "standard output; everything else is on standard error. Pictures are PNG and carry "
                "the recipe that they were made by.");
-    fputs(".SH COMMANDS\n", stream);
-    for (guint i = 0; commands[i] != NULL; i++)
-        if (commands[i]->blurb != NULL)
-            print_command(stream, commands[i]);
+    for (guint i = 0; commands[i] != NULL; i++) {
+        if (i == 0 || strcmp(commands[i]->group, commands[i - 1]->group) != 0) {
+            g_autofree char *heading = g_ascii_strup(commands[i]->group, -1);
+
+            fprintf(stream, ".SH COMMANDS: %s\n", heading);
+        }
+        print_command(stream, commands[i]);
+    }
     fputs(".SH GENERAL OPTIONS\n", stream);
     w2w_help_each_option(w2w_general_parameters, w2w_n_general_parameters, print_option, stream);
     w2w_help_each_switch(print_option, stream);

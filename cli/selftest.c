@@ -163,6 +163,7 @@ static gboolean run_selftest(const W2wCommandLine *line, JsonObject *json, GErro
 
 const W2wCommand w2w_selftest_command = {
     .name = "selftest",
+    .group = "This machine",
     .blurb = "Check that this machine computes what it should.",
     .help = "Runs the embedded world's networks, and pictures from seeds, and compares them with "
             "outputs of the original frameworks that ship with the program. Prints a table that "

@@ -450,7 +450,7 @@ static void test_bench(void)
 
     for (guint i = 0; i < G_N_ELEMENTS(works); i++) {
         g_autoptr(CliResult) result =
-            cli_run("bench", works[i], "--size=32", "--reps=2", "--batch=2", "--lora=1", NULL);
+            cli_run("bench", works[i], "--size=32", "--reps=2", "--batch=2", "--lora-rank=1", NULL);
         g_autoptr(JsonObject) json = NULL;
         double best;
 

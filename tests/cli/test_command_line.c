@@ -189,11 +189,15 @@ static gboolean has_parameter(const W2wCommand *command, const char *name)
 static void test_commands_are_sane(void)
 {
     const W2wCommand *const *commands = w2w_commands();
+    g_autoptr(GHashTable) groups = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; commands[i] != NULL; i++) {
         const W2wCommand *command = commands[i];
 
         g_test_message("%s", command->name);
+        g_assert_nonnull(command->group); /* one heading each: they stand together */
+        if (i == 0 || strcmp(command->group, commands[i - 1]->group) != 0)
+            g_assert_true(g_hash_table_add(groups, (gpointer)command->group));
         g_assert_nonnull(command->run);
         g_assert_nonnull(command->blurb);
         for (guint j = 0; j < command->n_parameters + command->n_own_parameters; j++) {
