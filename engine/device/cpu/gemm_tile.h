@@ -34,6 +34,8 @@ typedef w2w_element source_element;
 /* HALF sums, and HALF pairs of neighbours in depth. */
 typedef float tile_v __attribute__((vector_size(4 * HALF)));
 typedef guint32 tile_pairs __attribute__((vector_size(4 * HALF)));
+/* Sums in memory, at any float's address. */
+typedef float tile_v_unaligned __attribute__((vector_size(4 * HALF), aligned(4), may_alias));
 
 #define PANEL_STEP 2 /* in depth, which is padded with a zero */
 
@@ -100,7 +102,7 @@ W2W_INLINE void accumulate(const source_element *const *pointers, gint n_taps, g
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int j = 0; j < vectors; j++)
-            memcpy(sums + i * COLUMNS + j * HALF, &sum[i][j], sizeof sum[i][j]);
+            *(tile_v_unaligned *)(sums + i * COLUMNS + j * HALF) = sum[i][j];
 }
 
 #else /* not by pairs */
