@@ -16,14 +16,17 @@
 #include "engine/models/vae.h"
 #include "engine/models/weight_table.h"
 
-/* Stable Diffusion 1.x' own, for checkpoints, which come without. */
+/*
+ * Stable Diffusion 1.x' own, for checkpoints, which come without. Without a spacing: each sampler
+ * has its own, as with the checkpoint itself, so that both give the same picture.
+ */
 #define SCHEDULER_CLASS "PNDMScheduler"
 static const char scheduler_config[] =
     "{\"_class_name\": \"" SCHEDULER_CLASS "\", \"beta_end\": 0.012, "
     "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, \"clip_sample\": false, "
     "\"num_train_timesteps\": 1000, \"prediction_type\": \"epsilon\", "
     "\"set_alpha_to_one\": false, \"skip_prk_steps\": true, \"steps_offset\": 1, "
-    "\"timestep_spacing\": \"leading\", \"trained_betas\": null}";
+    "\"trained_betas\": null}";
 
 static const char *const tokenizer_files[] = {
     "vocab.json",     "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
