@@ -26,6 +26,8 @@ char *w2w_json_format_double(double number)
 {
     char digits[G_ASCII_DTOSTR_BUF_SIZE];
 
+    if (number == 0.0 && signbit(number)) /* "-0" would read back as a whole number: without sign */
+        return g_strdup("-0.0");
     for (int precision = 15; precision <= 17; precision++) {
         char format[8];
 

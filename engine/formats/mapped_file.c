@@ -4,6 +4,11 @@
 
 #include "engine/error.h"
 
+gboolean w2w_mapped_file_exists(const char *path)
+{
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 GBytes *w2w_mapped_file_open(const char *path, GError **error)
 {
     g_autoptr(GError) file_error = NULL;

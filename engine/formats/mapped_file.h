@@ -13,4 +13,7 @@ G_BEGIN_DECLS
  */
 GBytes *w2w_mapped_file_open(const char *path, GError **error);
 
+/* Is there anything at `path`? For files that may be missing. */
+gboolean w2w_mapped_file_exists(const char *path);
+
 G_END_DECLS

@@ -138,6 +138,8 @@ W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
     gsize n_bytes;
 
     reader.at = g_bytes_get_data(bytes, &n_bytes);
+    if (n_bytes == 0)
+        reader.at = (const guint8 *)""; /* NULL has no end to count to */
     reader.end = reader.at + n_bytes;
     reader.png =
         png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader.failure, on_error, on_warning);

@@ -44,7 +44,7 @@ static gboolean has_file(const Loader *loader, const char *name)
 {
     g_autofree char *path = path_of(loader, name);
 
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    return w2w_mapped_file_exists(path);
 }
 
 static JsonObject *load_object(const Loader *loader, const char *name)
