@@ -7,6 +7,14 @@
 
 #include "engine/error.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/memory.h"
+
+/*
+ * What a value takes as a node of json-glib, with its place in the parent, and a byte of text as a
+ * string, twice: ours and the node's. Generous, and asked for before the first node is made.
+ */
+#define VALUE_BYTES 320
+#define TEXT_BYTES  4
 
 /* A number longer than this is nothing that any writer makes. */
 #define MAX_NUMBER_LENGTH 1100
@@ -304,6 +312,18 @@ static gboolean next_value(Parser *parser, gboolean just_opened)
     return TRUE;
 }
 
+/* json-glib's tree cannot fail where memory is short; so what it may take is asked for before. */
+static gboolean reserve_tree(const Parser *parser)
+{
+    gsize n_values = 1;
+
+    for (const char *p = parser->start; p < parser->end; p++)
+        n_values += *p == ',' || *p == '[' || *p == '{';
+    return w2w_memory_reserve(MIN(n_values, W2W_JSON_MAX_VALUES) * VALUE_BYTES +
+                                  (gsize)(parser->end - parser->start) * TEXT_BYTES,
+                              parser->name, parser->error);
+}
+
 static gboolean parse_document(Parser *parser)
 {
     skip_space(parser);
@@ -345,7 +365,7 @@ JsonNode *w2w_json_parse_any(const char *text, gsize length, const char *name, G
         fail_at(&parser, invalid, *invalid == 0 ? "a NUL character" : "this is not UTF-8");
         return NULL;
     }
-    if (!parse_document(&parser)) {
+    if (!reserve_tree(&parser) || !parse_document(&parser)) {
         for (guint i = 0; i < parser.depth; i++)
             g_free(parser.stack[i].key);
         g_clear_pointer(&parser.root, json_node_unref);
@@ -377,7 +397,7 @@ JsonObject *w2w_json_parse(const char *text, gsize length, const char *name, GEr
 
 JsonNode *w2w_json_load_any(const char *path, GError **error)
 {
-    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
+    g_autoptr(GBytes) bytes = w2w_mapped_file_read(path, W2W_JSON_MAX_BYTES, error);
     gsize length;
     const char *text;
 

@@ -17,6 +17,7 @@
 #define MAX_KEY_LENGTH  79
 #define MAX_CHUNKS      1000
 #define MAX_CHUNK_BYTES (8 * 1024 * 1024)
+#define MAX_FILE_BYTES  (1024 * 1024 * 1024)
 #define READ_CHANNELS   4 /* everything is read as RGBA */
 
 /* What went wrong, for whoever called setjmp(). */
@@ -163,7 +164,7 @@ W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
 
 W2wPicture *w2w_png_read(const char *path, GError **error)
 {
-    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
+    g_autoptr(GBytes) bytes = w2w_mapped_file_read(path, MAX_FILE_BYTES, error);
 
     return bytes != NULL ? w2w_png_read_bytes(bytes, path, error) : NULL;
 }

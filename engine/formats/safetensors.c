@@ -230,6 +230,7 @@ static JsonObject *read_header(GBytes *bytes, const char *name, gsize *data_offs
     gsize n_bytes;
     const char *data = g_bytes_get_data(bytes, &n_bytes);
     g_autofree char *where = g_strdup_printf("The header of %s", name);
+    g_autofree char *copy = NULL;
     guint64 length;
 
     if (n_bytes < LENGTH_BYTES) {
@@ -256,8 +257,13 @@ static JsonObject *read_header(GBytes *bytes, const char *name, gsize *data_offs
         fail(error, name, "its header does not begin with “{”");
         return NULL;
     }
+    /* A copy: a file that is written to must not change between two looks at its header. */
+    copy = w2w_try_malloc((gsize)length, 1, where, error);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, data + LENGTH_BYTES, (gsize)length);
     *data_offset = LENGTH_BYTES + (gsize)length;
-    return w2w_json_parse(data + LENGTH_BYTES, (gsize)length, where, error);
+    return w2w_json_parse(copy, (gsize)length, where, error);
 }
 
 W2wSafetensors *w2w_safetensors_open_bytes(GBytes *bytes, const char *name, GError **error)

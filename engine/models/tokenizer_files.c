@@ -10,6 +10,7 @@
 
 /* What CLIP reads of merges.txt, whatever is behind: 49,152 - 256 - 2. */
 #define MAX_MERGES 48894
+#define MAX_MERGES_BYTES (16 * 1024 * 1024)
 #define MAX_ID     (G_MAXINT32 - 1)
 
 typedef struct {
@@ -137,7 +138,7 @@ static gboolean read_merge_lines(const Loader *loader, const char *text, gsize l
 static gboolean load_merges(const Loader *loader)
 {
     g_autofree char *path = path_of(loader, "merges.txt");
-    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, loader->error);
+    g_autoptr(GBytes) bytes = w2w_mapped_file_read(path, MAX_MERGES_BYTES, loader->error);
     const char *text;
     gsize length;
 
