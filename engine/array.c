@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/memory.h"
 
 static const struct {
     const char *name;
@@ -94,12 +95,9 @@ W2wArray *w2w_array_new_f32(guint n_dims, const gint64 *shape, const float *valu
 
     for (guint i = 0; i < n_dims; i++)
         n *= (gsize)shape[i];
-    copy = g_try_malloc_n(MAX(n, 1), sizeof(float));
-    if (copy == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for an array of %" G_GSIZE_FORMAT " numbers.", n);
+    copy = w2w_try_malloc(n, sizeof(float), "an array", error);
+    if (copy == NULL)
         return NULL;
-    }
     if (n > 0)
         memcpy(copy, values, n * sizeof(float));
     bytes = g_bytes_new_take(copy, n * sizeof(float));

@@ -87,6 +87,15 @@ gpointer w2w_try_malloc0(gsize n_items, gsize item_size, const char *what, GErro
     return buffer;
 }
 
+gpointer w2w_try_realloc(gpointer buffer, gsize n_bytes, const char *what, GError **error)
+{
+    gpointer grown = may_succeed() ? g_try_realloc(buffer, MAX(n_bytes, 1)) : NULL;
+
+    if (grown == NULL)
+        set_error(n_bytes, 1, what, error);
+    return grown;
+}
+
 /* volatile: the compiler may leave out an allocation that nobody looks at. */
 gboolean w2w_memory_reserve(gsize n_bytes, const char *what, GError **error)
 {

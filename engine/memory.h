@@ -38,6 +38,9 @@ void w2w_aligned_free_indirect(void *pointer_to_buffer);
 gpointer w2w_try_malloc(gsize n_items, gsize item_size, const char *what, GError **error);
 gpointer w2w_try_malloc0(gsize n_items, gsize item_size, const char *what, GError **error);
 
+/* `buffer` (of w2w_try_malloc(), or NULL) grown to `n_bytes`; on failure it is left as it was. */
+gpointer w2w_try_realloc(gpointer buffer, gsize n_bytes, const char *what, GError **error);
+
 /*
  * Are `n_bytes` to be had now? They are taken and given back at once, so that what takes
  * them next in pieces that cannot fail gets them. FALSE and W2W_ERROR_MEMORY.

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "engine/formats/mapped_file.h"
+
 #define N_KEPT 2
 #define DEVICE "cpu"
 
@@ -73,6 +75,11 @@ W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, cons
     W2wDevice *device;
 
     *loaded = FALSE;
+    if (!w2w_mapped_files_check(NULL)) { /* changed since the last job: everything is read anew */
+        g_queue_clear_full(&models->entries, entry_free);
+        w2w_mapped_files_check(NULL); /* what was told is told again when it is unmapped */
+        pipeline = NULL;
+    }
     if (pipeline != NULL)
         return pipeline;
     world = w2w_world_open(world_directory, error);

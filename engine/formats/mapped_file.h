@@ -25,8 +25,8 @@ G_BEGIN_DECLS
 GBytes *w2w_mapped_file_open(const char *path, GError **error);
 
 /*
- * The same, in memory of its own, that nobody can change: what is parsed is read once. Files of more
- * than `max_bytes` are W2W_ERROR_FORMAT, before anything is allocated; W2W_ERROR_MEMORY.
+ * The same, in memory of its own, that nobody can change: what is parsed is read once. Files of
+ * more than `max_bytes` are W2W_ERROR_FORMAT, before anything is allocated; W2W_ERROR_MEMORY.
  */
 GBytes *w2w_mapped_file_read(const char *path, gsize max_bytes, GError **error);
 

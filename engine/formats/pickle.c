@@ -2,6 +2,8 @@
 /* The pickle machine: a stack, a memo, and a switch over the opcodes that it knows. */
 #include "engine/formats/pickle_literals.h"
 
+#include "engine/memory.h"
+
 enum {
     MAX_STACK = 1000 * 1000,
     MAX_MEMO = 16 * 1000 * 1000,
@@ -46,6 +48,8 @@ static gboolean push(W2wPtMachine *machine, W2wPtValue *value, GError **error)
         return FALSE;
     if (machine->stack->len >= MAX_STACK)
         return FAIL("the stack grows beyond %d values", MAX_STACK);
+    if (!w2w_pt_reserve_growth(machine->document, machine->stack->len, sizeof value, error))
+        return FALSE;
     g_ptr_array_add(machine->stack, value);
     return TRUE;
 }
@@ -182,7 +186,8 @@ static gboolean put(W2wPtMachine *machine, guint64 number, GError **error)
         return FAIL("the memo number %" G_GUINT64_FORMAT " is too large", number);
     if (number >= machine->memo->len) {
         if (!w2w_pt_charge(machine->document, (number + 1 - machine->memo->len) * sizeof value,
-                           machine->position, error))
+                           machine->position, error) ||
+            !w2w_memory_reserve(2 * (number + 1) * sizeof value, "the memo of a pickle", error))
             return FALSE;
         g_ptr_array_set_size(machine->memo, (gint)number + 1);
     }
@@ -286,8 +291,12 @@ static gboolean run_opcode(W2wPtMachine *machine, guint8 opcode, GError **error)
     case 0x95: /* FRAME */
         return check_frame(machine, error);
     case '(': /* MARK */
+        if (machine->marks->len >= MAX_STACK)
+            return FAIL("there are more than %d marks", MAX_STACK);
+        if (!w2w_pt_reserve_growth(machine->document, machine->marks->len, sizeof(guint), error))
+            return FALSE;
         g_array_append_val(machine->marks, machine->stack->len);
-        return machine->marks->len <= MAX_STACK || FAIL("there are more than %d marks", MAX_STACK);
+        return TRUE;
     case 'N': /* NONE */
         return push_new(machine, W2W_PT_NONE, 0, error);
     case 0x88: /* NEWTRUE */

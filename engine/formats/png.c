@@ -14,11 +14,15 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/memory.h"
 
-#define MAX_KEY_LENGTH  79
-#define MAX_CHUNKS      1000
-#define MAX_CHUNK_BYTES (8 * 1024 * 1024)
-#define MAX_FILE_BYTES  (1024 * 1024 * 1024)
-#define READ_CHANNELS   4 /* everything is read as RGBA */
+#define MAX_KEY_LENGTH    79
+#define MAX_CHUNKS        1000 /* ancillary ones */
+#define MAX_CHUNK_BYTES   (8 * 1024 * 1024)
+#define SIGNATURE_BYTES   8
+#define AROUND_CHUNK      12   /* bytes besides its data: length, type, checksum */
+#define MAX_DEFLATE_RATIO 1032 /* bytes that one packed byte can become */
+#define IS_ANCILLARY      0x20 /* bit of the first letter of a chunk's type */
+#define MAX_FILE_BYTES    (1024 * 1024 * 1024)
+#define READ_CHANNELS     4 /* everything is read as RGBA */
 
 /* What went wrong, for whoever called setjmp(). */
 typedef struct {
@@ -39,6 +43,46 @@ static void on_warning(png_structp png, png_const_charp message)
 }
 
 /* --- reading --- */
+
+static gboolean fail_at(const char *name, gsize position, const char *what, GError **error)
+{
+    g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,
+                "%s is not a readable PNG: at byte %" G_GSIZE_FORMAT " %s.", name, position, what);
+    return FALSE;
+}
+
+/*
+ * Every chunk lies inside of the file, and there is no flood of those that are no pixels. Looked at
+ * first, because libpng takes memory by what a chunk says of its length.
+ */
+static gboolean check_chunks(const guint8 *data, gsize n_bytes, const char *name, GError **error)
+{
+    gsize at = SIGNATURE_BYTES;
+    guint n_ancillary = 0;
+
+    if (n_bytes < SIGNATURE_BYTES || png_sig_cmp(data, 0, SIGNATURE_BYTES) != 0)
+        return fail_at(name, 0, "the signature of a PNG was expected", error);
+    while (at < n_bytes) {
+        guint32 length;
+
+        if (n_bytes - at < AROUND_CHUNK)
+            return fail_at(name, at, "the file ends too early", error);
+        memcpy(&length, data + at, sizeof length);
+        length = GUINT32_FROM_BE(length);
+        if (length > n_bytes - at - AROUND_CHUNK)
+            return fail_at(name, at, "a chunk claims more bytes than there are", error);
+        if ((data[at + 4] & IS_ANCILLARY) != 0) {
+            if (length > MAX_CHUNK_BYTES)
+                return fail_at(name, at, "a chunk that is no pixels is too long", error);
+            if (++n_ancillary > MAX_CHUNKS)
+                return fail_at(name, at, "there are too many chunks that are no pixels", error);
+        }
+        if (memcmp(data + at + 4, "IEND", 4) == 0)
+            break; /* what follows is not looked at */
+        at += AROUND_CHUNK + length;
+    }
+    return TRUE;
+}
 
 typedef struct {
     Failure failure;
@@ -67,12 +111,17 @@ static gboolean read_header(Reader *reader)
     png_set_user_limits(reader->png, W2W_PNG_MAX_SIDE, W2W_PNG_MAX_SIDE);
     png_set_chunk_cache_max(reader->png, MAX_CHUNKS);
     png_set_chunk_malloc_max(reader->png, MAX_CHUNK_BYTES);
+    /* Texts, profiles, times: they may be packed bombs, and nothing here needs them. */
+    png_set_keep_unknown_chunks(reader->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_set_read_fn(reader->png, reader, read_data);
     png_read_info(reader->png, reader->info);
     reader->width = png_get_image_width(reader->png, reader->info);
     reader->height = png_get_image_height(reader->png, reader->info);
     if ((guint64)reader->width * reader->height > W2W_PNG_MAX_PIXELS)
         png_error(reader->png, "it has too many pixels");
+    if (png_get_rowbytes(reader->png, reader->info) * reader->height / MAX_DEFLATE_RATIO >
+        (size_t)(reader->end - reader->at) + AROUND_CHUNK)
+        png_error(reader->png, "it claims more pixels than its bytes can hold");
     png_set_expand(reader->png);
     png_set_scale_16(reader->png);
     png_set_gray_to_rgb(reader->png);
@@ -139,8 +188,8 @@ W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
     gsize n_bytes;
 
     reader.at = g_bytes_get_data(bytes, &n_bytes);
-    if (n_bytes == 0)
-        reader.at = (const guint8 *)""; /* NULL has no end to count to */
+    if (!check_chunks(reader.at, n_bytes, name, error))
+        return NULL;
     reader.end = reader.at + n_bytes;
     reader.png =
         png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader.failure, on_error, on_warning);

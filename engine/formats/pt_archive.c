@@ -95,7 +95,7 @@ W2wPtValue *w2w_pt_read_archive(GBytes *bytes, const char *name, GError **error)
     if (prefix == NULL || !check_byte_order(zip, prefix, name, error))
         return NULL;
     entry = g_strconcat(prefix, PICKLE_NAME, NULL);
-    pickle = w2w_zip_read(zip, entry, W2W_PICKLE_MAX_BYTES, error);
+    pickle = w2w_zip_copy(zip, entry, W2W_PICKLE_MAX_BYTES, error);
     if (pickle == NULL)
         return NULL;
     document = w2w_pt_document_new(name, g_bytes_get_size(pickle));

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/formats/pt_handlers.h"
+#include "engine/memory.h"
 
 W2W_PT_HANDLER(w2w_pt_call_dict)
 {
@@ -36,14 +37,11 @@ W2W_PT_HANDLER(w2w_pt_call_bytes)
 static GBytes *decode_latin1(W2wPtMachine *machine, const W2wPtString *string, GError **error)
 {
     const guint8 *in = (const guint8 *)string->text, *const end = in + string->length;
-    guint8 *bytes = g_try_malloc(string->length + 1), *out = bytes;
+    guint8 *bytes = w2w_try_malloc(string->length + 1, 1, machine->document->name, error);
+    guint8 *out = bytes;
 
-    if (bytes == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for %" G_GSIZE_FORMAT " bytes of %s.",
-                    string->length, machine->document->name);
+    if (bytes == NULL)
         return NULL;
-    }
     while (in < end) {
         if (*in < 0x80) {
             *out++ = *in++;

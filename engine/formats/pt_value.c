@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/memory.h"
 
 /*
  * An honest pickle's values take some 100 bytes for each dozen of its own; text and
@@ -14,6 +15,12 @@
 #define BUDGET_BASE     ((gsize)64 << 20)
 #define BUDGET_PER_BYTE 64
 #define BUDGET_MAX      ((gsize)1 << 30)
+
+/*
+ * Values are small and their allocation cannot fail; so their memory is asked for by the piece,
+ * before it is charged.
+ */
+#define RESERVE_BYTES ((gsize)64 << 10)
 
 /* What GLib takes for a GPtrArray with one item, a further item, a place in a hash table. */
 #define CONTAINER_BYTES (12 * sizeof(gpointer))
@@ -116,8 +123,22 @@ gboolean w2w_pt_charge(W2wPtDocument *document, gsize n_bytes, gsize position, G
     if (n_bytes > document->budget)
         return w2w_pt_fail(document, position, error,
                            "it wants more memory than an honest file of its size needs");
+    if (n_bytes > document->reserved) {
+        if (!w2w_memory_reserve(MAX(n_bytes, RESERVE_BYTES), document->name, error))
+            return FALSE;
+        document->reserved = MAX(n_bytes, RESERVE_BYTES);
+    }
+    document->reserved -= n_bytes;
     document->budget -= n_bytes;
     return TRUE;
+}
+
+gboolean w2w_pt_reserve_growth(const W2wPtDocument *document, gsize n_items, gsize item_size,
+                               GError **error)
+{
+    if (n_items * item_size < RESERVE_BYTES || (n_items & (n_items - 1)) != 0)
+        return TRUE;
+    return w2w_memory_reserve(2 * n_items * item_size, document->name, error);
 }
 
 W2wPtValue *w2w_pt_value_new(W2wPtDocument *document, int kind, gsize payload_bytes, gsize position,
@@ -149,13 +170,9 @@ W2wPtValue *w2w_pt_value_new_string(W2wPtDocument *document, const char *text, g
 
     if (!w2w_pt_charge(document, length + 1, position, error))
         return NULL;
-    copy = g_try_malloc(length + 1);
-    if (copy == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for a text of %" G_GSIZE_FORMAT " bytes in %s.",
-                    length, document->name);
+    copy = w2w_try_malloc(length + 1, 1, document->name, error);
+    if (copy == NULL)
         return NULL;
-    }
     value = w2w_pt_value_new(document, W2W_PT_STRING, sizeof(W2wPtString), position, error);
     if (value == NULL) {
         g_free(copy);
@@ -183,7 +200,9 @@ W2wPtValue *w2w_pt_value_new_container(W2wPtDocument *document, int kind, gsize 
 gboolean w2w_pt_container_append(W2wPtValue *container, W2wPtValue *item, gsize position,
                                  GError **error)
 {
-    if (!w2w_pt_charge(container->document, ITEM_BYTES, position, error))
+    if (!w2w_pt_charge(container->document, ITEM_BYTES, position, error) ||
+        !w2w_pt_reserve_growth(container->document, container->container->items->len, ITEM_BYTES,
+                               error))
         return FALSE;
     g_ptr_array_add(container->container->items, item);
     return TRUE;
@@ -195,7 +214,11 @@ gboolean w2w_pt_dict_set(W2wPtValue *dict, W2wPtValue *key, W2wPtValue *value, g
     W2wPtContainer *container = dict->container;
 
     if (key->kind == W2W_PT_STRING && !key->string->has_nul) {
-        if (!w2w_pt_charge(dict->document, KEY_BYTES, position, error))
+        if (!w2w_pt_charge(dict->document, KEY_BYTES, position, error) ||
+            !w2w_pt_reserve_growth(
+                dict->document,
+                container->by_string != NULL ? g_hash_table_size(container->by_string) : 0,
+                KEY_BYTES, error))
             return FALSE;
         if (container->by_string == NULL)
             container->by_string = g_hash_table_new(g_str_hash, g_str_equal);

@@ -139,7 +139,8 @@ struct _W2wPtDocument {
     gatomicrefcount ref_count;
     char *name;
     W2wPtValue *first, *last;
-    gsize budget; /* bytes that may still be allocated */
+    gsize budget;   /* bytes that may still be allocated */
+    gsize reserved; /* of them, those that were to be had when last asked */
 };
 
 /* `pickle_bytes` decides the budget. */
@@ -151,8 +152,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wPtDocument, w2w_pt_document_unref)
 gboolean w2w_pt_fail(const W2wPtDocument *document, gsize position, GError **error,
                      const char *format, ...) G_GNUC_PRINTF(4, 5);
 
-/* Takes `n_bytes` from the budget; fails when it is spent. */
+/* Takes `n_bytes` from the budget; fails when it is spent, or memory is (W2W_ERROR_MEMORY). */
 gboolean w2w_pt_charge(W2wPtDocument *document, gsize n_bytes, gsize position, GError **error);
+
+/*
+ * Before a container of GLib's gets its item number `n_items`: it doubles at powers of two, and
+ * cannot fail. W2W_ERROR_MEMORY.
+ */
+gboolean w2w_pt_reserve_growth(const W2wPtDocument *document, gsize n_items, gsize item_size,
+                               GError **error);
 
 /*
  * A new value, with `payload_bytes` of zeros where its kind has a struct. NULL and an

@@ -6,7 +6,9 @@
 
 #include "engine/error.h"
 #include "engine/formats/atomic_file.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/formats/zip_writer.h"
+#include "engine/memory.h"
 
 #define FOLDER "archive" /* torch's own name for it where it does not know the file's */
 
@@ -162,13 +164,10 @@ static const void *pack(const W2wArray *array, gpointer *packed, GError **error)
         return "";
     if (w2w_array_is_contiguous(array))
         return array->data;
-    out = *packed = g_try_malloc_n((gsize)array->n_elements, item_size);
-    if (out == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for an array of %" G_GINT64_FORMAT " numbers.",
-                    array->n_elements);
+    out = *packed =
+        w2w_try_malloc((gsize)array->n_elements, item_size, "an array in row-major order", error);
+    if (out == NULL)
         return NULL;
-    }
     for (gint64 i = 0; i < array->n_elements; i++, out += item_size) {
         memcpy(out, (const char *)array->data + element * (gint64)item_size, item_size);
         for (guint d = array->n_dims; d-- > 0;) {
@@ -227,7 +226,8 @@ gboolean w2w_pt_writer_save(W2wPtWriter *writer, const char *path, GError **erro
     if (file == NULL)
         return FALSE;
     zip = w2w_zip_writer_new(w2w_atomic_file_get_stream(file));
-    return write_archive(writer, "u.", zip, error) && w2w_atomic_file_commit(file, error);
+    return write_archive(writer, "u.", zip, error) && w2w_mapped_files_check(error) &&
+           w2w_atomic_file_commit(file, error);
 }
 
 GBytes *w2w_pt_write_array(W2wArray *array, GError **error)

@@ -7,6 +7,10 @@
 #include "engine/error.h"
 #include "engine/formats/json.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/memory.h"
+
+/* For each byte of a header: an entry is at least 48 long, and takes some 400 in our tables. */
+#define TABLE_BYTES 10
 
 #define LENGTH_BYTES 8 /* of the number in front of the header */
 
@@ -262,6 +266,9 @@ static JsonObject *read_header(GBytes *bytes, const char *name, gsize *data_offs
     if (copy == NULL)
         return NULL;
     memcpy(copy, data + LENGTH_BYTES, (gsize)length);
+    /* Beside the JSON tree, whose parser asks for itself: our own tables of what is in it. */
+    if (!w2w_memory_reserve((gsize)length * TABLE_BYTES, where, error))
+        return NULL;
     *data_offset = LENGTH_BYTES + (gsize)length;
     return w2w_json_parse(copy, (gsize)length, where, error);
 }

@@ -4,7 +4,9 @@
 
 #include "engine/error.h"
 #include "engine/formats/atomic_file.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
+#include "engine/memory.h"
 
 #define LENGTH_BYTES     8
 #define BLOCK_BYTES      (64 << 20) /* of a matrix, when it is turned */
@@ -274,12 +276,9 @@ GBytes *w2w_safetensors_writer_to_bytes(W2wSafetensorsWriter *writer, GError **e
 
     if (!check_keys(writer, error))
         return NULL;
-    bytes = g_try_malloc(n_bytes);
-    if (bytes == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for a file of %" G_GSIZE_FORMAT " bytes.", n_bytes);
+    bytes = w2w_try_malloc(n_bytes, 1, "a safetensors file", error);
+    if (bytes == NULL)
         return NULL;
-    }
     sink.at = bytes;
     put_header(&sink, header);
     for (guint i = 0; i < writer->tensors->len; i++)
@@ -313,7 +312,8 @@ gboolean w2w_safetensors_writer_save_with_progress(W2wSafetensorsWriter *writer,
         put_tensor(&sink, tensor);
         done += (double)tensor_n_bytes(tensor);
     }
-    return w2w_atomic_file_commit(file, error);
+    /* Arrays are views of files that somebody may have written to meanwhile. */
+    return w2w_mapped_files_check(error) && w2w_atomic_file_commit(file, error);
 }
 
 gboolean w2w_safetensors_writer_save(W2wSafetensorsWriter *writer, const char *path, GError **error)

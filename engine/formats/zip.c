@@ -3,8 +3,10 @@
 #include "engine/formats/zip.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "engine/error.h"
+#include "engine/memory.h"
 
 enum {
     LOCAL_SIGNATURE = 0x04034b50,
@@ -27,9 +29,13 @@ enum {
 #define MAX_DEFLATE_RATIO 1032
 #define DEFLATE_SLACK     64
 
+/* What an entry takes in our lists, which double as they grow. */
+#define ENTRY_BYTES (4 * sizeof(Entry))
+
 typedef struct {
     char *name; /* owned */
     guint method;
+    guint32 checksum; /* 0: not written */
     guint64 packed_size, size;
     guint64 begin, data, end; /* local header, first byte of data, first byte behind it */
 } Entry;
@@ -198,7 +204,7 @@ static gboolean read_central(W2wZip *zip, const Directory *directory, guint64 *p
 {
     const guint64 directory_end = directory->begin + directory->size;
     const guint8 *at = zip->data + *position;
-    gsize name_length, extra_length;
+    gsize name_length, extra_length, comment_length;
     Entry entry = {NULL};
     guint number;
 
@@ -206,14 +212,18 @@ static gboolean read_central(W2wZip *zip, const Directory *directory, guint64 *p
         return fail_at(zip, *position, error, "an entry of the directory was expected");
     name_length = get16(at + 28);
     extra_length = get16(at + 30);
-    if (directory_end - *position - CENTRAL_BYTES < name_length + extra_length + get16(at + 32))
+    comment_length = get16(at + 32); /* read once: the file may be written to meanwhile */
+    if (directory_end - *position - CENTRAL_BYTES < name_length + extra_length + comment_length)
         return fail_at(zip, *position, error, "an entry goes beyond the directory");
-    if (!g_utf8_validate_len((const char *)at + CENTRAL_BYTES, name_length, NULL))
-        return fail_at(zip, *position, error, "the name of an entry is not UTF-8");
     if ((get16(at + 8) & FLAG_ENCRYPTED) != 0)
         return fail_at(zip, *position, error, "an entry is encrypted");
 
     entry.name = g_strndup((const char *)at + CENTRAL_BYTES, name_length);
+    if (strlen(entry.name) != name_length || !g_utf8_validate(entry.name, -1, NULL)) {
+        g_free(entry.name);
+        return fail_at(zip, *position, error, "the name of an entry is not UTF-8");
+    }
+    entry.checksum = get32(at + 16);
     entry.method = get16(at + 10);
     entry.packed_size = get32(at + 20);
     entry.size = get32(at + 24);
@@ -228,7 +238,7 @@ static gboolean read_central(W2wZip *zip, const Directory *directory, guint64 *p
     if (entry.method != METHOD_STORED && entry.method != METHOD_DEFLATED)
         return fail_at(zip, *position, error, "“%s” is packed by method %u, which is unknown",
                        entry.name, entry.method);
-    *position += CENTRAL_BYTES + name_length + extra_length + get16(at + 32);
+    *position += CENTRAL_BYTES + name_length + extra_length + comment_length;
     return read_local(zip, directory, &g_array_index(zip->entries, Entry, number - 1), error);
 }
 
@@ -269,6 +279,10 @@ static gboolean read_directory(W2wZip *zip, GError **error)
         return fail_at(zip, directory.limit, error,
                        "the directory claims %" G_GUINT64_FORMAT " entries, more than fit",
                        directory.n_entries);
+    /* Lists and names of entries, which cannot fail later. */
+    if (!w2w_memory_reserve((gsize)directory.n_entries * ENTRY_BYTES + (gsize)directory.size,
+                            zip->name, error))
+        return FALSE;
     position = directory.begin;
     for (guint64 i = 0; i < directory.n_entries; i++)
         if (!read_central(zip, &directory, &position, error))
@@ -330,21 +344,17 @@ gboolean w2w_zip_has_entry(const W2wZip *zip, const char *entry_name)
     return g_hash_table_contains(zip->by_name, entry_name);
 }
 
-static GBytes *inflate(const W2wZip *zip, const Entry *entry, GError **error)
+static GBytes *unpack(const W2wZip *zip, const Entry *entry, GError **error)
 {
     g_autoptr(GZlibDecompressor) zlib = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_RAW);
     const guint8 *in = zip->data + entry->data;
     gsize n_in = (gsize)entry->packed_size, n_out = 0;
     const gsize room = (gsize)entry->size + 1; /* so that a stream that goes on is noticed */
-    g_autofree guint8 *out = g_try_malloc(room);
+    g_autofree guint8 *out = w2w_try_malloc(room, 1, zip->name, error);
     GConverterResult result = G_CONVERTER_CONVERTED;
 
-    if (out == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory to unpack “%s” of %s: %" G_GUINT64_FORMAT " bytes.",
-                    entry->name, zip->name, entry->size);
+    if (out == NULL)
         return NULL;
-    }
     while (result == G_CONVERTER_CONVERTED) {
         gsize n_read = 0, n_written = 0;
 
@@ -363,7 +373,9 @@ static GBytes *inflate(const W2wZip *zip, const Entry *entry, GError **error)
     return g_bytes_new_take(g_steal_pointer(&out), n_out);
 }
 
-GBytes *w2w_zip_read(const W2wZip *zip, const char *entry_name, gsize max_bytes, GError **error)
+/* The entry, whose size is at most `max_bytes` and none that a bomb has. NULL and an error. */
+static const Entry *find_entry(const W2wZip *zip, const char *entry_name, gsize max_bytes,
+                               GError **error)
 {
     const guint number = GPOINTER_TO_UINT(g_hash_table_lookup(zip->by_name, entry_name));
     const Entry *entry;
@@ -374,26 +386,70 @@ GBytes *w2w_zip_read(const W2wZip *zip, const char *entry_name, gsize max_bytes,
         return NULL;
     }
     entry = &g_array_index(zip->entries, Entry, number - 1);
-    if (entry->size > max_bytes) {
+    if (entry->size > max_bytes)
         fail_at(zip, entry->begin, error,
                 "“%s” has %" G_GUINT64_FORMAT " bytes; at most %" G_GSIZE_FORMAT " were expected",
                 entry_name, entry->size, max_bytes);
-        return NULL;
-    }
-    if (entry->method == METHOD_STORED) {
-        if (entry->packed_size != entry->size) {
-            fail_at(zip, entry->begin, error, "the stored entry “%s” has two different sizes",
-                    entry_name);
-            return NULL;
-        }
-        return g_bytes_new_from_bytes(zip->bytes, (gsize)entry->data, (gsize)entry->size);
-    }
-    if (entry->size > W2W_ZIP_MAX_INFLATED ||
-        entry->size > entry->packed_size * MAX_DEFLATE_RATIO) {
+    else if (entry->method == METHOD_STORED && entry->packed_size != entry->size)
+        fail_at(zip, entry->begin, error, "the stored entry “%s” has two different sizes",
+                entry_name);
+    else if (entry->method == METHOD_DEFLATED &&
+             (entry->size > W2W_ZIP_MAX_INFLATED ||
+              entry->size > entry->packed_size * MAX_DEFLATE_RATIO))
         fail_at(zip, entry->begin, error,
                 "“%s” claims to unpack to %" G_GUINT64_FORMAT " bytes, more than is accepted",
                 entry_name, entry->size);
+    else
+        return entry;
+    return NULL;
+}
+
+static gboolean check_checksum(const W2wZip *zip, const Entry *entry, GBytes *bytes, GError **error)
+{
+    gsize length;
+    const guint8 *data = g_bytes_get_data(bytes, &length);
+
+    if (entry->checksum == 0 || crc32_z(0, data, length) == entry->checksum)
+        return TRUE;
+    return fail_at(zip, entry->data, error, "the checksum of “%s” is wrong: it is damaged",
+                   entry->name);
+}
+
+GBytes *w2w_zip_read(const W2wZip *zip, const char *entry_name, gsize max_bytes, GError **error)
+{
+    const Entry *entry = find_entry(zip, entry_name, max_bytes, error);
+    g_autoptr(GBytes) bytes = NULL;
+
+    if (entry == NULL)
         return NULL;
+    bytes = entry->method == METHOD_STORED
+                ? g_bytes_new_from_bytes(zip->bytes, (gsize)entry->data, (gsize)entry->size)
+                : unpack(zip, entry, error);
+    if (bytes == NULL)
+        return NULL;
+    if ((entry->method == METHOD_DEFLATED || entry->size <= W2W_ZIP_MAX_CHECKED) &&
+        !check_checksum(zip, entry, bytes, error))
+        return NULL;
+    return g_steal_pointer(&bytes);
+}
+
+GBytes *w2w_zip_copy(const W2wZip *zip, const char *entry_name, gsize max_bytes, GError **error)
+{
+    const Entry *entry = find_entry(zip, entry_name, max_bytes, error);
+    g_autoptr(GBytes) bytes = NULL;
+    guint8 *copy;
+
+    if (entry == NULL)
+        return NULL;
+    if (entry->method == METHOD_DEFLATED) {
+        bytes = unpack(zip, entry, error);
+    } else {
+        copy = w2w_try_malloc((gsize)entry->size, 1, zip->name, error);
+        if (copy == NULL)
+            return NULL;
+        memcpy(copy, zip->data + entry->data, (gsize)entry->size);
+        bytes = g_bytes_new_take(copy, (gsize)entry->size);
     }
-    return inflate(zip, entry, error);
+    return bytes != NULL && check_checksum(zip, entry, bytes, error) ? g_steal_pointer(&bytes)
+                                                                     : NULL;
 }

@@ -5,8 +5,10 @@
  * Source: PKWARE's APPNOTE 6.3.10, with ZIP64. The central directory rules: entries
  * that overlap, leave the file, contradict their local header or share a name are
  * refused, and so are encryption, several disks, and methods besides stored and
- * deflated. A stored entry is a view into the archive. CRCs are not checked: that
- * would read 4 GB where one row is wanted.
+ * deflated. A stored entry is a view into the archive. Checksums are checked where the whole entry
+ * is looked at anyway (unpacked, copied) or where it is small; not of large stored entries: that
+ * would read 4 GB where one row is wanted. A checksum of 0 is one that was not written:
+ * torch.save() leaves them out on request.
  */
 #pragma once
 
@@ -18,6 +20,9 @@ typedef struct _W2wZip W2wZip;
 
 /* What a deflated entry may grow to: torch never deflates, so what does is small or a bomb. */
 #define W2W_ZIP_MAX_INFLATED (1024 * 1024 * 1024)
+
+/* Stored entries up to this size are held against their checksum. */
+#define W2W_ZIP_MAX_CHECKED (64 * 1024)
 
 /* Does it begin like a zip archive? */
 gboolean w2w_zip_matches(GBytes *bytes);
@@ -37,5 +42,8 @@ gboolean w2w_zip_has_entry(const W2wZip *zip, const char *entry_name);
  * than `max_bytes`. W2W_ERROR_FORMAT where it is missing or damaged, W2W_ERROR_MEMORY.
  */
 GBytes *w2w_zip_read(const W2wZip *zip, const char *entry_name, gsize max_bytes, GError **error);
+
+/* The same in memory of its own, its checksum always checked: for what is parsed. */
+GBytes *w2w_zip_copy(const W2wZip *zip, const char *entry_name, gsize max_bytes, GError **error);
 
 G_END_DECLS

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/memory.h"
 
 enum {
     DATA_ALIGNMENT = 64,
@@ -59,15 +60,10 @@ static gboolean write_bytes(W2wZipWriter *writer, const void *data, gsize n, GEr
     } else {
         if (writer->length + n > writer->capacity) {
             const gsize capacity = MAX(writer->length + n, 2 * writer->capacity);
-            guint8 *grown = g_try_realloc(writer->bytes, capacity);
+            guint8 *grown = w2w_try_realloc(writer->bytes, capacity, "an archive", error);
 
-            if (grown == NULL) {
-                g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                            "There is not enough memory for an archive of %" G_GSIZE_FORMAT
-                            " bytes.",
-                            capacity);
+            if (grown == NULL)
                 return FALSE;
-            }
             writer->bytes = grown;
             writer->capacity = capacity;
         }

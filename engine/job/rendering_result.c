@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/formats/json_writer.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 
@@ -142,7 +143,9 @@ W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValue
     replace(&identity->space_fingerprint, w2w_space_get_fingerprint(space));
     replace(&identity->model_fingerprint, w2w_pipeline_get_model_fingerprint(pipeline));
     result->identity = w2w_identity_to_bytes(identity, error);
-    return result->identity != NULL ? g_steal_pointer(&result) : NULL;
+    if (result->identity == NULL || !w2w_mapped_files_check(error))
+        return NULL;
+    return g_steal_pointer(&result);
 }
 
 W2wJobResult *w2w_rendering_make_result(W2wPipeline *pipeline, const W2wValues *values,

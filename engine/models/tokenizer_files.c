@@ -7,10 +7,14 @@
 #include "engine/error.h"
 #include "engine/formats/json.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/memory.h"
 
 /* What CLIP reads of merges.txt, whatever is behind: 49,152 - 256 - 2. */
 #define MAX_MERGES 48894
 #define MAX_MERGES_BYTES (16 * 1024 * 1024)
+/* What tables of GLib's, which cannot fail, take for a token and for a byte of merges.txt. */
+#define TOKEN_BYTES 192
+#define TEXT_BYTES  48
 #define MAX_ID     (G_MAXINT32 - 1)
 
 typedef struct {
@@ -94,6 +98,10 @@ static gboolean load_vocabulary(Loader *loader)
     loader->vocabulary = load_object(loader, "vocab.json");
     if (loader->vocabulary == NULL)
         return FALSE;
+    loader->files->bpe = w2w_bpe_new();
+    if (!w2w_memory_reserve(json_object_get_size(loader->vocabulary) * TOKEN_BYTES, "vocab.json",
+                            loader->error))
+        return FALSE;
     json_object_iter_init(&iter, loader->vocabulary);
     while (json_object_iter_next(&iter, &token, &node)) {
         if (!read_id(loader, "vocab.json", token, node, &id))
@@ -147,6 +155,8 @@ static gboolean load_merges(const Loader *loader)
     text = g_bytes_get_data(bytes, &length);
     if (length == 0)
         return TRUE;
+    if (!w2w_memory_reserve(length * TEXT_BYTES, path, loader->error))
+        return FALSE;
     if (!g_utf8_validate_len(text, length, NULL))
         return fail(loader, W2W_ERROR_FORMAT, "merges.txt", "this is not UTF-8 text.");
     return read_merge_lines(loader, text, length);
@@ -473,7 +483,6 @@ gboolean w2w_tokenizer_files_load(W2wTokenizerFiles *files, const char *director
     gboolean ok;
 
     *files = (W2wTokenizerFiles){
-        .bpe = w2w_bpe_new(),
         .added_tokens = g_array_new(FALSE, FALSE, sizeof(W2wAddedToken)),
     };
     g_array_set_clear_func(files->added_tokens, clear_added_token);

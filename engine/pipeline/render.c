@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/memory.h"
 #include "engine/pipeline/pipeline_internal.h"
 
@@ -281,7 +282,8 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
         !make_latents(&rendering, error) || !sample(&rendering, kept, error))
         return NULL;
     image = decode(&rendering, error);
-    if (image == NULL || !w2w_progress_step(progress, 1.0, "Done", error))
+    if (image == NULL || !w2w_mapped_files_check(error) ||
+        !w2w_progress_step(progress, 1.0, "Done", error))
         return NULL;
     return g_steal_pointer(&image);
 }

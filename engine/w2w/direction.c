@@ -235,7 +235,10 @@ gboolean w2w_space_fit_directions(W2wSpace *space, GError **error)
                                 : !solve_normal_equations(space, rows, directions, error))
         return FALSE;
     compute_scores(space, directions, n_attributes, rows, scores);
-    space->ranges = g_new0(W2wScoreRange, n_attributes);
+    space->ranges =
+        w2w_try_malloc0(n_attributes, sizeof *space->ranges, "the attributes' ranges", error);
+    if (space->ranges == NULL)
+        return FALSE;
     for (guint a = 0; a < n_attributes; a++)
         space->ranges[a] = measure(scores + a * space->n_people, space->n_people);
     space->directions = g_steal_pointer(&directions);
@@ -277,11 +280,16 @@ gboolean w2w_space_get_score_range(W2wSpace *space, const char *name, W2wScoreRa
 gboolean w2w_direction_debias(double *direction, guint n, const double *const *others,
                               guint n_others, GError **error)
 {
-    g_autofree double *gram = g_new0(double, (gsize)n_others *n_others);
-    g_autofree double *parts = g_new(double, MAX(n_others, 1));
+    g_autofree double *gram =
+        w2w_try_malloc0((gsize)n_others * n_others, sizeof(double), "protected directions", error);
+    g_autofree double *parts =
+        gram != NULL ? w2w_try_malloc(n_others, sizeof(double), "protected directions", error)
+                     : NULL;
     g_autoptr(W2wCholesky) cholesky = NULL;
     guint dependent = 0;
 
+    if (parts == NULL)
+        return FALSE;
     if (n_others == 0)
         return TRUE;
     for (guint i = 0; i < n_others; i++) {

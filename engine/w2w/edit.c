@@ -217,8 +217,10 @@ static gboolean change_euclidean(const Constraints *constraints, double *delta, 
     const guint n = constraints->n, n_set = constraints->n_set;
     const guint n_protected = constraints->q->len - n_set;
     const double *const *protect = (const double *const *)(constraints->q->pdata + n_set);
-    g_autofree double *direction = g_new(double, n);
+    g_autofree double *direction = w2w_try_malloc(n, sizeof(double), "a direction", error);
 
+    if (direction == NULL)
+        return FALSE;
     for (guint i = 0; i < n_set; i++) {
         const double *original = constraints->q->pdata[i];
         double step, length;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "engine/error.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/memory.h"
 #include "engine/w2w/matrix.h"
 #include "engine/w2w/space_internal.h"
@@ -182,7 +183,7 @@ gboolean w2w_space_unproject(const W2wSpace *space, const float *coefficients, g
             return FALSE;
         theta[i] = (float)value;
     }
-    return TRUE;
+    return w2w_mapped_files_check(error);
 }
 
 gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coefficients,
@@ -213,7 +214,7 @@ gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coe
             return FALSE;
         coefficients[j] = (float)sums[j];
     }
-    return TRUE;
+    return w2w_mapped_files_check(error);
 }
 
 static void add_int(GChecksum *checksum, gint64 value)

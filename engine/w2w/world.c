@@ -65,13 +65,14 @@ static gboolean exists(const char *path)
 }
 
 /* A card of defaults, called like the folder. */
-static W2wWorldCard *default_card(const char *directory, const char *model_directory)
+static W2wWorldCard *default_card(const char *directory, const char *model_directory,
+                                  GError **error)
 {
     g_autofree char *path = g_canonicalize_filename(directory, NULL);
     g_autofree char *basename = g_path_get_basename(path);
     g_autofree char *name = g_filename_display_name(basename);
 
-    return w2w_world_card_new_default(name, model_directory);
+    return w2w_world_card_new_default(name, model_directory, error);
 }
 
 /* Takes `card` over, which is in `card_path`; NULL: the one that the space carries, or defaults. */
@@ -88,7 +89,9 @@ static gboolean choose_card(W2wWorld *world, W2wWorldCard *card, const char *car
         if (card == NULL)
             return FALSE;
     }
-    world->card = card != NULL ? card : default_card(directory, world->model_directory);
+    world->card = card != NULL ? card : default_card(directory, world->model_directory, error);
+    if (world->card == NULL)
+        return FALSE;
     return w2w_world_card_match(world->card, world->space, card_path, error);
 }
 

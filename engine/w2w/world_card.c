@@ -292,24 +292,40 @@ W2wWorldCard *w2w_world_card_parse(const char *text, const char *name, GError **
     return card;
 }
 
-/* A number of a config.json, where it has it; the pipeline is who complains about configs. */
-static JsonNode *peek_config(const char *model_directory, const char *part, const char *field)
+/*
+ * A number of a config.json, where it has it; the pipeline is who complains about configs. An error
+ * only where memory is short.
+ */
+static JsonNode *peek_config(const char *model_directory, const char *part, const char *field,
+                             GError **error)
 {
     g_autofree char *path = g_build_filename(model_directory, part, "config.json", NULL);
-    g_autoptr(JsonObject) config = w2w_json_load(path, NULL);
+    g_autoptr(GError) config_error = NULL;
+    g_autoptr(JsonObject) config = w2w_json_load(path, &config_error);
     JsonNode *node = config != NULL ? json_object_get_member(config, field) : NULL;
 
+    if (g_error_matches(config_error, W2W_ERROR, W2W_ERROR_MEMORY))
+        g_propagate_error(error, g_steal_pointer(&config_error));
     return node != NULL ? json_node_copy(node) : NULL;
 }
 
 /* Pixels: the UNet's sample size times two for every level of the VAE after the first. */
-static gint get_trained_size(const char *model_directory)
+static gint get_trained_size(const char *model_directory, GError **error)
 {
-    g_autoptr(JsonNode) sample_size = peek_config(model_directory, "unet", "sample_size");
-    g_autoptr(JsonNode) levels = peek_config(model_directory, "vae", "block_out_channels");
+    g_autoptr(GError) memory_error = NULL;
+    g_autoptr(JsonNode) sample_size =
+        peek_config(model_directory, "unet", "sample_size", &memory_error);
+    g_autoptr(JsonNode) levels =
+        memory_error == NULL
+            ? peek_config(model_directory, "vae", "block_out_channels", &memory_error)
+            : NULL;
     gint64 size;
     guint n_levels;
 
+    if (memory_error != NULL) {
+        g_propagate_error(error, g_steal_pointer(&memory_error));
+        return 0;
+    }
     if (sample_size == NULL || !JSON_NODE_HOLDS_VALUE(sample_size) || levels == NULL ||
         !JSON_NODE_HOLDS_ARRAY(levels))
         return DEFAULT_SIZE;
@@ -321,20 +337,23 @@ static gint get_trained_size(const char *model_directory)
     return size >= MIN_SIZE && size <= MAX_SIZE ? (gint)size : DEFAULT_SIZE;
 }
 
-W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_directory)
+W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_directory,
+                                         GError **error)
 {
-    W2wWorldCard *card = card_new();
+    g_autoptr(W2wWorldCard) card = card_new();
 
     card->name = g_strdup(name);
     card->description = g_strdup("");
     card->instance_prompt = g_strdup(DEFAULT_INSTANCE_PROMPT);
     card->class_prompt = g_strdup(DEFAULT_CLASS_PROMPT);
     card->negative_prompt = g_strdup(DEFAULT_NEGATIVE_PROMPT);
-    card->width = card->height = get_trained_size(model_directory);
+    card->width = card->height = get_trained_size(model_directory, error);
+    if (card->width == 0)
+        return NULL;
     card->scheduler = NULL; /* the model's own */
     card->steps = DEFAULT_STEPS;
     card->guidance_scale = DEFAULT_GUIDANCE_SCALE;
-    return card;
+    return g_steal_pointer(&card);
 }
 
 /* Keeps those of the card's directions that the space has; FALSE where one should be there. */

@@ -25,9 +25,10 @@ W2wWorldCard *w2w_world_card_parse(const char *text, const char *name, GError **
 
 /*
  * A card of defaults, called `name`: upstream's prompts and settings; the size is the one that the
- * model's configs say it was trained at, 512 where they do not.
+ * model's configs say it was trained at, 512 where they do not. W2W_ERROR_MEMORY.
  */
-W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_directory);
+W2wWorldCard *w2w_world_card_new_default(const char *name, const char *model_directory,
+                                         GError **error);
 void w2w_world_card_free(W2wWorldCard *card);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wWorldCard, w2w_world_card_free)
 

@@ -188,6 +188,65 @@ static void test_size_limits(void)
     }
 }
 
+/* `n_chunks` chunks of this type and length, of which `there` bytes are there, behind IHDR. */
+static GBytes *with_chunks(const char *type, guint32 length, gsize there, guint n_chunks)
+{
+    const guint8 row[] = {1, 2, 3};
+    g_autoptr(GBytes) bytes = make_png(PNG_COLOR_TYPE_RGB, 8, FALSE, 1, 1, row);
+    gsize n_bytes;
+    const guint8 *data = g_bytes_get_data(bytes, &n_bytes);
+    const gsize header = 8 + 25; /* signature, IHDR */
+    GByteArray *array = g_byte_array_new();
+    g_autofree guint8 *zeros = g_malloc0(there + 4);
+
+    length = GUINT32_TO_BE(length);
+    g_byte_array_append(array, data, header);
+    for (guint i = 0; i < n_chunks; i++) {
+        g_byte_array_append(array, (const guint8 *)&length, 4);
+        g_byte_array_append(array, (const guint8 *)type, 4);
+        g_byte_array_append(array, zeros, (guint)there + 4);
+    }
+    g_byte_array_append(array, data + header, (guint)(n_bytes - header));
+    return g_byte_array_free_to_bytes(array);
+}
+
+/* libpng takes memory by what a chunk claims: 2 GB for a file of 250 bytes, as fuzzing found. */
+static void test_hostile_chunks(void)
+{
+    static const struct {
+        guint32 length;
+        gsize there;
+        guint n_chunks;
+        const char *part;
+    } cases[] = {
+        {0x789c2b12, 0, 1, "at byte 33 a chunk claims more bytes than there are"},
+        {0xffffffff, 0, 1, "at byte 33 a chunk claims more bytes than there are"},
+        {9 << 20, 9 << 20, 1, "at byte 33 a chunk that is no pixels is too long"},
+        {0, 0, 1001, "there are too many chunks"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GBytes) bytes =
+            with_chunks("zTXt", cases[i].length, cases[i].there, cases[i].n_chunks);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(w2w_png_read_bytes(bytes, "x.png", &error));
+        w2w_assert_refused(&error, W2W_ERROR_FORMAT, cases[i].part);
+    }
+}
+
+/* 60,000 × 4,000 pixels in 70 bytes: less than deflate can make of them. */
+static void test_more_pixels_than_bytes(void)
+{
+    const guint8 row[] = {1, 2, 3};
+    g_autoptr(GBytes) bytes = make_png(PNG_COLOR_TYPE_RGB, 8, FALSE, 1, 1, row);
+    g_autoptr(GError) error = NULL;
+
+    set_size(bytes, 60000, 4000);
+    g_assert_null(w2w_png_read_bytes(bytes, "x.png", &error));
+    w2w_assert_refused(&error, W2W_ERROR_FORMAT, "more pixels than its bytes can hold");
+}
+
 static void test_damage(void)
 {
     const guint8 row[] = {1, 2, 3, 4, 5, 6};
@@ -217,6 +276,8 @@ int main(int argc, char **argv)
     g_test_add_func("/png/write-refused", test_write_refused);
     g_test_add_func("/png/every-kind-becomes-rgb", test_kinds);
     g_test_add_func("/png/size-is-limited", test_size_limits);
+    g_test_add_func("/png/hostile-chunks", test_hostile_chunks);
+    g_test_add_func("/png/more-pixels-than-bytes", test_more_pixels_than_bytes);
     g_test_add_func("/png/damage-is-no-crash", test_damage);
     return g_test_run();
 }

@@ -49,8 +49,7 @@ void w2w_archive_fix_checksums(guint8 *data, gsize size)
     if (size < END_BYTES)
         return;
     at = get(data + size - END_BYTES + 16, 4);
-    while (size >= CENTRAL_BYTES && at <= size - CENTRAL_BYTES &&
-           get(data + at, 4) == 0x02014b50) {
+    while (size >= CENTRAL_BYTES && at <= size - CENTRAL_BYTES && get(data + at, 4) == 0x02014b50) {
         fix_entry(data, size, data + at);
         at += CENTRAL_BYTES + get(data + at + 28, 2) + get(data + at + 30, 2) +
               get(data + at + 32, 2);

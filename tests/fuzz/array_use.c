@@ -9,6 +9,7 @@ void w2w_array_use(const W2wArray *array)
     float values[MAX_ELEMENTS];
     g_autofree char *shape = w2w_array_shape_to_string(array);
 
+    g_assert_nonnull(shape);
     g_assert_cmpint(array->n_elements, >=, 0);
     g_assert_nonnull(w2w_dtype_name(array->dtype));
     if (array->n_elements == 0)

@@ -63,8 +63,8 @@ GBytes *w2w_mapped_file_open(const char *path, GError **error)
     GBytes *bytes = find(path);
 
     if (bytes == NULL)
-        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE,
-                    "%s cannot be opened: there is no such file.", path);
+        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE, "%s cannot be opened: there is no such file.",
+                    path);
     return bytes != NULL ? g_bytes_ref(bytes) : NULL;
 }
 

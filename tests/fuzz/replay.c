@@ -8,7 +8,7 @@
 #include "engine/formats/zip.h"
 #include "tests/fuzz/fuzz_target.h"
 
-#define MAX_INPUT (1 << 20)
+#define MAX_INPUT_BYTES (1 << 20)
 
 int main(int argc, char **argv)
 {
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     g_assert_cmpuint(n, >, 0);
     for (guint i = 0; i < n; i++) {
         const char *name = w2w_zip_get_entry_name(zip, i);
-        g_autoptr(GBytes) input = w2w_zip_read(zip, name, MAX_INPUT, &error);
+        g_autoptr(GBytes) input = w2w_zip_read(zip, name, MAX_INPUT_BYTES, &error);
         gsize size;
         gconstpointer data;
         g_autofree guint8 *copy = NULL;
