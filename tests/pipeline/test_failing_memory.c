@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Memory that is short: the n-th allocation whose size files or users decide fails, for every n of
+ * opening each kind of file, and of opening a world and making a picture. Always an error that
+ * says so, never the end of the program, and afterwards all works as before.
+ */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "engine/device/device.h"
+#include "engine/error.h"
+#include "engine/formats/json.h"
+#include "engine/formats/png.h"
+#include "engine/formats/pt.h"
+#include "engine/memory.h"
+#include "engine/models/tokenizer.h"
+#include "engine/pipeline/pipeline.h"
+#include "tests/golden_files.h"
+
+/* TRUE where it worked; what it made is freed again. */
+typedef gboolean (*Run)(const char *path, GError **error);
+
+static void assert_each_failure_is_told(Run run, const char *path)
+{
+    guint64 n = 0, n_calls;
+
+    do {
+        g_autoptr(GError) error = NULL;
+        gboolean ok;
+
+        w2w_memory_fail_call(++n);
+        ok = run(path, &error);
+        n_calls = w2w_memory_fail_call(0);
+        if (n > n_calls) { /* beyond the last: as if nothing had been */
+            g_assert_no_error(error);
+            g_assert_true(ok);
+        } else if (ok) {
+            g_test_fail_printf("Allocation %u of opening %s failed, and nobody noticed.", (guint)n,
+                               path);
+        } else if (!g_error_matches(error, W2W_ERROR, W2W_ERROR_MEMORY)) {
+            g_test_fail_printf("Allocation %u of opening %s: %s", (guint)n, path, error->message);
+        }
+    } while (n <= n_calls);
+    g_test_message("%s: %u allocations", path, (guint)n_calls);
+    g_assert_cmpuint(n_calls, >, 0);
+}
+
+static gboolean open_pt(const char *path, GError **error)
+{
+    g_autoptr(W2wPtValue) value = w2w_pt_open(path, error);
+
+    return value != NULL;
+}
+
+static gboolean open_safetensors(const char *path, GError **error)
+{
+    g_autoptr(W2wSafetensors) file = w2w_safetensors_open(path, error);
+
+    return file != NULL;
+}
+
+static gboolean open_json(const char *path, GError **error)
+{
+    g_autoptr(JsonNode) node = w2w_json_load_any(path, error);
+
+    return node != NULL;
+}
+
+static gboolean open_tokenizer(const char *path, GError **error)
+{
+    g_autoptr(W2wTokenizer) tokenizer = w2w_tokenizer_new(path, error);
+    gint32 ids[8];
+
+    return tokenizer != NULL &&
+           w2w_tokenizer_encode(tokenizer, "sks person", G_N_ELEMENTS(ids), ids, NULL, error);
+}
+
+static gboolean open_png(const char *path, GError **error)
+{
+    g_autoptr(W2wPicture) picture = w2w_png_read(path, error);
+
+    return picture != NULL;
+}
+
+static void test_pt(void)
+{
+    g_autofree char *folder = w2w_golden_path("pt");
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    guint n = 0;
+
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autoptr(W2wPtValue) value =
+            g_str_has_suffix(name, ".pt") ? w2w_pt_open(path, NULL) : NULL;
+
+        if (value != NULL && ++n > 0)
+            assert_each_failure_is_told(open_pt, path);
+    }
+    g_assert_cmpuint(n, >, 0);
+}
+
+static void test_safetensors(void)
+{
+    g_autofree char *path = w2w_golden_path("edits.safetensors");
+
+    assert_each_failure_is_told(open_safetensors, path);
+}
+
+static void test_json(void)
+{
+    g_autofree char *path = w2w_golden_path("params.json");
+
+    assert_each_failure_is_told(open_json, path);
+}
+
+static void test_tokenizer(void)
+{
+    g_autofree char *path = w2w_golden_path("model/tokenizer");
+
+    assert_each_failure_is_told(open_tokenizer, path);
+}
+
+static void test_png(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("w2w-memory-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "a.png", NULL);
+    g_autoptr(W2wPicture) picture = w2w_picture_new(5, 3, NULL);
+
+    memset(picture->pixels, 7, 5 * 3 * 3);
+    g_assert_true(w2w_png_write(picture, path, NULL, NULL));
+    assert_each_failure_is_told(open_png, path);
+    g_unlink(path);
+    g_rmdir(folder);
+}
+
+static gboolean make_picture(W2wPipeline *pipeline, GError **error)
+{
+    const W2wSpace *space = w2w_world_get_space(w2w_pipeline_get_world(pipeline));
+    g_autoptr(W2wIdentity) identity =
+        w2w_identity_new(w2w_space_get_n_with_statistics(space), error);
+    g_autoptr(W2wPicture) picture = NULL;
+    const W2wRenderOptions options = {.prompt = "sks person",
+                                      .negative_prompt = "",
+                                      .width = 16,
+                                      .height = 16,
+                                      .steps = 1,
+                                      .guidance_scale = 3.0,
+                                      .seed = 7,
+                                      .identity = identity};
+
+    if (identity == NULL || !w2w_space_sample(space, 1.0, 7, identity->coefficients, error))
+        return FALSE;
+    picture = w2w_pipeline_render(pipeline, &options, NULL, error);
+    return picture != NULL;
+}
+
+static W2wPipeline *open_pipeline(const char *directory, GError **error)
+{
+    const W2wDeviceOptions options = {.n_threads = 1, .compute_type = W2W_COMPUTE_F32};
+    g_autofree char *model = g_build_filename(directory, "model", NULL);
+    g_autofree char *space = g_build_filename(directory, "space", NULL);
+    W2wWorld *world = w2w_world_open_parts(model, space, error);
+    W2wDevice *device = world != NULL ? w2w_device_new("cpu", &options, error) : NULL;
+
+    if (device == NULL) {
+        w2w_world_free(world);
+        return NULL;
+    }
+    return w2w_pipeline_new(world, device, error);
+}
+
+static gboolean open_world(const char *directory, GError **error)
+{
+    g_autoptr(W2wPipeline) pipeline = open_pipeline(directory, error);
+
+    return pipeline != NULL;
+}
+
+static void test_world(void)
+{
+    assert_each_failure_is_told(open_world, w2w_golden_dir());
+}
+
+/* The first picture of a pipeline; and after each failure, the next one works. */
+static void test_picture(void)
+{
+    guint64 n = 0, n_calls;
+
+    do {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(W2wPipeline) pipeline = open_pipeline(w2w_golden_dir(), &error);
+        gboolean ok;
+
+        g_assert_no_error(error);
+        w2w_memory_fail_call(++n);
+        ok = make_picture(pipeline, &error);
+        n_calls = w2w_memory_fail_call(0);
+        if (n > n_calls)
+            g_assert_no_error(error);
+        else if (ok)
+            g_test_fail_printf("Allocation %u of a picture failed, and nobody noticed.", (guint)n);
+        else if (!g_error_matches(error, W2W_ERROR, W2W_ERROR_MEMORY))
+            g_test_fail_printf("Allocation %u of a picture: %s", (guint)n, error->message);
+        g_clear_error(&error);
+        g_assert_true(make_picture(pipeline, &error));
+        g_assert_no_error(error);
+    } while (n <= n_calls);
+    g_test_message("a picture: %u allocations", (guint)n_calls);
+    g_assert_cmpuint(n_calls, >, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/memory/pt-files", test_pt);
+    g_test_add_func("/memory/safetensors", test_safetensors);
+    g_test_add_func("/memory/json", test_json);
+    g_test_add_func("/memory/tokenizer", test_tokenizer);
+    g_test_add_func("/memory/png", test_png);
+    g_test_add_func("/memory/world", test_world);
+    g_test_add_func("/memory/picture-and-the-next-one", test_picture);
+    return g_test_run();
+}
