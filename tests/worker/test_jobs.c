@@ -94,6 +94,61 @@ static GVariant *make_render_values(void)
     return g_variant_dict_end(&values);
 }
 
+static GVariant *make_export_values(GBytes *identity)
+{
+    GVariantDict values = G_VARIANT_DICT_INIT(NULL);
+
+    g_variant_dict_insert_value(
+        &values, "identity", g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, identity, TRUE));
+    return g_variant_dict_end(&values);
+}
+
+/* The same identity twice, in the list's own form. */
+static GVariant *make_mix_values(GBytes *identity)
+{
+    GVariantDict values = G_VARIANT_DICT_INIT(NULL);
+    GVariantBuilder list;
+
+    g_variant_builder_init(&list, G_VARIANT_TYPE("a(ayd)"));
+    for (guint i = 0; i < 2; i++)
+        g_variant_builder_add(&list, "(@ayd)",
+                              g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, identity, TRUE),
+                              0.5);
+    g_variant_dict_insert_value(&values, "identity", g_variant_builder_end(&list));
+    g_variant_dict_insert(&values, "no-picture", "b", TRUE);
+    return g_variant_dict_end(&values);
+}
+
+/* Results without a picture: files and a report arrive, and so does an identity alone. */
+static void test_without_picture(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    g_autoptr(GPtrArray) sampled = run_there(client, "sample", worker_fixture_make_values(1, 2));
+    const W2wJobResult *person = sampled->pdata[0];
+    g_autoptr(GPtrArray) exported =
+        run_there(client, "export", make_export_values(person->identity));
+    g_autoptr(GPtrArray) here = run_here("export", make_export_values(person->identity));
+    g_autoptr(GPtrArray) mixed = run_there(client, "mix", make_mix_values(person->identity));
+    const W2wJobResult *a = here->pdata[0], *b = exported->pdata[0];
+
+    g_assert_cmpuint(exported->len, ==, here->len);
+    g_assert_null(b->picture);
+    g_assert_nonnull(b->report);
+    g_assert_cmpstr(a->report, ==, b->report);
+    g_assert_cmpuint(a->files->len, >, 0);
+    g_assert_cmpuint(a->files->len, ==, b->files->len);
+    for (guint i = 0; i < a->files->len; i++) {
+        const W2wJobFile *made = a->files->pdata[i], *arrived = b->files->pdata[i];
+
+        g_assert_cmpstr(made->name, ==, arrived->name);
+        g_assert_true(g_bytes_equal(made->bytes, arrived->bytes));
+    }
+    g_assert_cmpuint(mixed->len, ==, 1);
+    g_assert_null(((W2wJobResult *)mixed->pdata[0])->picture);
+    g_assert_nonnull(((W2wJobResult *)mixed->pdata[0])->identity);
+    worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
+}
+
 static void test_every_job(void)
 {
     g_autoptr(W2wClient) client = worker_fixture_connect(0);
@@ -276,6 +331,7 @@ int main(int argc, char **argv)
     worker_fixture_begin(&argc, &argv);
     g_test_add_func("/worker/jobs/same-results-as-in-process", test_same_results);
     g_test_add_func("/worker/jobs/every-job", test_every_job);
+    g_test_add_func("/worker/jobs/without-picture", test_without_picture);
     g_test_add_func("/worker/jobs/models-are-loaded-once", test_loads_once);
     g_test_add_func("/worker/jobs/errors-arrive-unchanged", test_errors);
     g_test_add_func("/worker/jobs/unknown-world", test_unknown_world);
