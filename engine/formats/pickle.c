@@ -7,6 +7,7 @@
 enum {
     MAX_STACK = 1000 * 1000,
     MAX_MEMO = 16 * 1000 * 1000,
+    SMALL_MEMO = 1 << 16,
     MAX_PROTOCOL = 5,
 };
 
@@ -182,7 +183,9 @@ static gboolean put(W2wPtMachine *machine, guint64 number, GError **error)
 
     if (value == NULL)
         return FALSE;
-    if (number >= MAX_MEMO)
+    /* Picklers count up, and a place takes an opcode: 19 bytes must not make a memo of 64 MB. */
+    if (number >= SMALL_MEMO &&
+        number >= MIN((guint64)MAX_MEMO, (guint64)(machine->end - machine->start)))
         return FAIL("the memo number %" G_GUINT64_FORMAT " is too large", number);
     if (number >= machine->memo->len) {
         if (!w2w_pt_charge(machine->document, (number + 1 - machine->memo->len) * sizeof value,

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/formats/json.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/formats/pt.h"
 #include "engine/formats/safetensors.h"
 
@@ -166,7 +167,7 @@ W2wLoraTensors *w2w_lora_tensors_open(const char *path, GError **error)
     if (!(g_str_has_suffix(tensors->path, ".safetensors") ? read_safetensors(tensors, error)
                                                           : read_pickle(tensors, error)))
         return NULL;
-    if (g_file_test(tensors->adapter_path, G_FILE_TEST_EXISTS)) {
+    if (w2w_mapped_file_exists(tensors->adapter_path)) {
         tensors->adapter = w2w_json_load(tensors->adapter_path, error);
         if (tensors->adapter == NULL)
             return NULL;

@@ -23,7 +23,7 @@ for target; do
     [ "$target" != zip ] || max_len=2048
     start=$(date +%s)
     status=0
-    "$build/tests/fuzz/fuzz_$target" -runs="$runs" -max_len=$max_len -timeout=5 -rss_limit_mb=2048 \
+    "$build/tests/fuzz/fuzz_$target" -runs="$runs" -max_len=$max_len -timeout=25 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$work/found/" "${dictionary[@]}" \
         "$work/corpus" "$build/fuzz/seeds/$target" >"$work/log" 2>&1 || status=$?
     echo "$target: exit status $status, $(($(date +%s) - start)) s, $(ls "$work/found" | wc -l) findings," \

@@ -142,7 +142,8 @@ def add_safetensors():
                 size = [8, 8, 4][number]
                 header[key.format(path)] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
                 at += size
-        add("lora", form, safetensors(header, bytes(at)))
+        config = b"" if form != "peft" else json.dumps({"r": 1, "lora_alpha": 27, "peft_type": "LORA"}).encode()
+        add("lora", form, config + b"\xff" + safetensors(header, bytes(at)))
         add("safetensors", form, safetensors(header, bytes(at)))
 
 
