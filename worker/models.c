@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/formats/mapped_file.h"
+#include "worker/folder_stamp.h"
 
 #define N_KEPT 2
 #define DEVICE "cpu"
@@ -12,6 +13,7 @@
 typedef struct {
     char *directory;
     W2wPipeline *pipeline;
+    char *stamp; /* of its files when they were opened */
 } Entry;
 
 struct _W2wModels {
@@ -24,6 +26,7 @@ static void entry_free(gpointer data)
 
     w2w_pipeline_free(entry->pipeline);
     g_free(entry->directory);
+    g_free(entry->stamp);
     g_free(entry);
 }
 
@@ -43,26 +46,48 @@ void w2w_models_free(W2wModels *models)
     g_free(models);
 }
 
+/* Of all places that a world consists of. */
+static char *stamp_of(const char *directory, W2wWorld *world)
+{
+    const W2wSpace *space = w2w_world_get_space(world);
+    g_autofree char *whole = w2w_folder_stamp(directory);
+    g_autofree char *model = w2w_folder_stamp(w2w_world_get_model_directory(world));
+    g_autofree char *rest =
+        space != NULL ? w2w_folder_stamp(w2w_space_get_directory(space)) : g_strdup("");
+
+    return g_strconcat(whole, model, rest, NULL);
+}
+
+/* A world whose files have changed since they were opened goes, and is as good as not there. */
 static W2wPipeline *find(W2wModels *models, const char *directory)
 {
     for (GList *link = models->entries.head; link != NULL; link = link->next) {
         Entry *entry = link->data;
+        g_autofree char *stamp = NULL;
 
-        if (strcmp(entry->directory, directory) == 0) {
-            g_queue_unlink(&models->entries, link);
+        if (strcmp(entry->directory, directory) != 0)
+            continue;
+        g_queue_unlink(&models->entries, link);
+        stamp = stamp_of(directory, w2w_pipeline_get_world(entry->pipeline));
+        if (strcmp(entry->stamp, stamp) == 0) {
             g_queue_push_head_link(&models->entries, link);
             return entry->pipeline;
         }
+        entry_free(entry);
+        g_list_free(link);
+        return NULL;
     }
     return NULL;
 }
 
-static void keep(W2wModels *models, const char *directory, W2wPipeline *pipeline)
+/* Takes `stamp`. */
+static void keep(W2wModels *models, const char *directory, W2wPipeline *pipeline, char *stamp)
 {
     Entry *entry = g_new(Entry, 1);
 
     entry->directory = g_strdup(directory);
     entry->pipeline = pipeline;
+    entry->stamp = stamp;
     g_queue_push_head(&models->entries, entry);
 }
 
@@ -72,10 +97,11 @@ W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, cons
     const W2wDeviceOptions options = {.n_threads = 0};
     W2wPipeline *pipeline = find(models, world_directory);
     g_autoptr(W2wWorld) world = NULL;
+    g_autofree char *stamp = NULL;
     W2wDevice *device;
 
     *loaded = FALSE;
-    if (!w2w_mapped_files_check(NULL)) { /* changed since the last job: everything is read anew */
+    if (!w2w_mapped_files_check(NULL)) { /* those of any world: this job must not end in it */
         g_queue_clear_full(&models->entries, entry_free);
         w2w_mapped_files_check(NULL); /* what was told is told again when it is unmapped */
         pipeline = NULL;
@@ -85,6 +111,7 @@ W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, cons
     world = w2w_world_open(world_directory, error);
     if (world == NULL || !job->check(world, values, error))
         return NULL;
+    stamp = stamp_of(world_directory, world);
     /* Before the new one takes its memory, not after. */
     while (models->entries.length >= N_KEPT)
         entry_free(g_queue_pop_tail(&models->entries));
@@ -94,7 +121,7 @@ W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, cons
     pipeline = w2w_pipeline_new(g_steal_pointer(&world), device, error);
     if (pipeline == NULL)
         return NULL;
-    keep(models, world_directory, pipeline);
+    keep(models, world_directory, pipeline, g_steal_pointer(&stamp));
     *loaded = TRUE;
     return pipeline;
 }

@@ -13,7 +13,8 @@ void w2w_models_free(W2wModels *models);
 
 /*
  * The pipeline over a world's folder, loaded where it is not there yet; but not before the job has
- * found its values right. Borrowed, until the next call.
+ * found its values right. One whose files were written to since is loaded anew. Borrowed, until the
+ * next call.
  */
 W2wPipeline *w2w_models_get(W2wModels *models, const char *world_directory, const W2wJob *job,
                             const W2wValues *values, gboolean *loaded, GError **error);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of a folder look like from outside, to see whether any of them has changed. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * A text that is equal as long as no file below `path` (a folder or a file; links are followed, 4
+ * folders deep) was written to, replaced, added or removed: by name, size and time of the last
+ * change. Caller frees.
+ */
+char *w2w_folder_stamp(const char *path);
+
+G_END_DECLS
