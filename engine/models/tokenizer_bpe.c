@@ -81,7 +81,6 @@ W2wBpe *w2w_bpe_new(void)
     bpe->ids = g_array_new(FALSE, FALSE, sizeof(gint32));
     bpe->merges = g_array_new(FALSE, FALSE, sizeof(Merge));
     bpe->ranks = g_hash_table_new(pair_hash, g_int64_equal);
-    add_bytes(bpe);
     return bpe;
 }
 
@@ -132,6 +131,7 @@ void w2w_bpe_add_merge(W2wBpe *bpe, const char *first, const char *second)
 
 void w2w_bpe_finish(W2wBpe *bpe)
 {
+    add_bytes(bpe); /* now, so that files that are refused cost nothing of it */
     for (guint i = 0; i < bpe->merges->len; i++) {
         Merge *merge = &g_array_index(bpe->merges, Merge, i);
 
