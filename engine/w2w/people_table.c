@@ -4,8 +4,11 @@
 
 #include "engine/error.h"
 #include "engine/formats/pt.h"
+#include "engine/memory.h"
 
 #define FILE_COLUMN "file"
+/* What two texts of a person take at least; long ones were paid for by the pickle. */
+#define PERSON_BYTES 256
 
 W2wPeopleTable *w2w_people_table_new(void)
 {
@@ -45,25 +48,31 @@ gboolean w2w_people_table_add(W2wPeopleTable *table, const char *attribute, gint
     return TRUE;
 }
 
-/* The labels of a column, or NULL where it holds anything but small whole numbers. */
-static gint8 *read_labels(const W2wPtValue *table, guint column, gint64 n_people)
+/*
+ * The labels of a column; NULL where it holds anything but 1 and −1. FALSE only where memory is
+ * short.
+ */
+static gboolean read_labels(const W2wPtValue *table, guint column, gint64 n_people, gint8 **out,
+                            GError **error)
 {
     g_autoptr(W2wArray) numbers = w2w_pt_value_get_column(table, column);
     g_autofree gint8 *labels = NULL;
 
+    *out = NULL;
     if (numbers == NULL || numbers->n_elements != n_people)
-        return NULL;
-    labels = g_try_new(gint8, (gsize)n_people);
+        return TRUE;
+    labels = w2w_try_malloc((gsize)n_people, sizeof *labels, "the people's labels", error);
     if (labels == NULL)
-        return NULL;
+        return FALSE;
     for (gint64 i = 0; i < n_people; i++) {
         const double value = w2w_array_get(numbers, i);
 
         if (value != 1.0 && value != -1.0)
-            return NULL;
+            return TRUE;
         labels[i] = (gint8)value;
     }
-    return g_steal_pointer(&labels);
+    *out = g_steal_pointer(&labels);
+    return TRUE;
 }
 
 /* A name or number as text; NULL for anything else. */
@@ -111,7 +120,8 @@ static W2wPtValue *get_item(const W2wPtValue *container, guint column, gint64 ro
     return w2w_pt_value_ref(w2w_pt_value_get_item(container, (guint)row));
 }
 
-static void read_frame(W2wPeopleTable *people, const W2wPtValue *table, gint64 n_people)
+static gboolean read_frame(W2wPeopleTable *people, const W2wPtValue *table, gint64 n_people,
+                           GError **error)
 {
     people->names = read_texts(table, 0, n_people, get_index);
     for (guint i = 0; i < w2w_pt_value_get_n_columns(table); i++) {
@@ -124,11 +134,13 @@ static void read_frame(W2wPeopleTable *people, const W2wPtValue *table, gint64 n
             people->files = read_texts(table, i, n_people, w2w_pt_value_get_cell);
             continue;
         }
-        labels = read_labels(table, i, n_people);
+        if (!read_labels(table, i, n_people, &labels, error))
+            return FALSE;
         if (labels != NULL &&
             !w2w_people_table_add(people, w2w_pt_value_get_string(name), labels, n_people))
             g_free(labels);
     }
+    return TRUE;
 }
 
 static gint64 count_rows(const W2wPtValue *table)
@@ -167,8 +179,11 @@ W2wPeopleTable *w2w_people_table_load(const char *path, gint64 n_people, const c
                     path, n_rows, beside, n_people);
         return NULL;
     }
+    if (!w2w_memory_reserve((gsize)n_people * PERSON_BYTES, "the people's names", error))
+        return NULL;
     if (w2w_pt_value_get_type(table) == W2W_PT_DATAFRAME) {
-        read_frame(people, table, n_people);
+        if (!read_frame(people, table, n_people, error))
+            return NULL;
     } else if (w2w_pt_value_get_type(table) == W2W_PT_DICT) {
         people->names = read_texts(table, 0, n_people, get_key);
         people->files = read_texts(table, 0, n_people, get_item);

@@ -250,9 +250,11 @@ static void make_grams(Projector *p)
 static gboolean make_products(Projector *p, GError **error)
 {
     const gsize k = p->space->n_components;
-    g_autofree gint64 *ends = g_new(gint64, p->n_keys);
+    g_autofree gint64 *ends = w2w_try_malloc(p->n_keys, sizeof *ends, "a LoRA's factors", error);
     W2W_AUTO_ALIGNED double *mean =
-        w2w_aligned_alloc((gsize)p->space->n_weights, sizeof *mean, "an identity's weights", error);
+        ends == NULL ? NULL
+                     : w2w_aligned_alloc((gsize)p->space->n_weights, sizeof *mean,
+                                         "an identity's weights", error);
 
     if (mean == NULL)
         return FALSE;

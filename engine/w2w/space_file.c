@@ -196,14 +196,11 @@ static gboolean read_labels(W2wSpace *space, const W2wSafetensors *file, GError 
                               "for each of the %" G_GINT64_FORMAT " people.",
                               n, space->n_people);
     for (guint a = 0; a < n; a++) {
-        g_autofree gint8 *row = g_try_new(gint8, m);
+        g_autofree gint8 *row = w2w_try_malloc(m, sizeof(gint8), "the labels of a space", error);
         const char *name = get_text(names, a);
 
-        if (row == NULL) {
-            g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                        "There is not enough memory for the labels of a space.");
+        if (row == NULL)
             return FALSE;
-        }
         memcpy(row, (const gint8 *)labels->data + a * m, m);
         if (name == NULL || *name == 0 ||
             !w2w_people_table_add(space->people, name, row, space->n_people))

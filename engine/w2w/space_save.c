@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "engine/formats/json_writer.h"
 #include "engine/formats/safetensors.h"
+#include "engine/memory.h"
 #include "engine/w2w/dataset.h"
 #include "engine/w2w/space_file.h"
 #include "engine/w2w/space_internal.h"
@@ -14,16 +15,12 @@ static gboolean add_copy(W2wSafetensorsWriter *writer, const char *key, W2wDType
                          guint n_dims, const gint64 *shape, gconstpointer values, gsize n_bytes,
                          GError **error)
 {
-    gpointer copy = g_try_malloc(MAX(n_bytes, 1));
+    gpointer copy = w2w_try_malloc(n_bytes, 1, "a part of a space", error);
     g_autoptr(GBytes) bytes = NULL;
     g_autoptr(W2wArray) array = NULL;
 
-    if (copy == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for “%s” of a space (%" G_GSIZE_FORMAT " bytes).",
-                    key, n_bytes);
+    if (copy == NULL)
         return FALSE;
-    }
     if (n_bytes > 0)
         memcpy(copy, values, n_bytes);
     bytes = g_bytes_new_take(copy, n_bytes);
@@ -60,13 +57,13 @@ static gboolean add_labels(W2wSafetensorsWriter *writer, W2wSpace *space, GError
         return TRUE;
     if (!w2w_space_fit_directions(space, error))
         return FALSE;
-    labels = g_try_new(gint8, n_attributes * m);
-    if (labels == NULL) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is not enough memory for the labels of a space.");
+    labels = w2w_try_malloc(n_attributes * m, sizeof *labels, "the labels of a space", error);
+    if (labels == NULL)
         return FALSE;
-    }
-    ranges = g_new(double, (gsize)n_attributes * 3);
+    ranges =
+        w2w_try_malloc((gsize)n_attributes * 3, sizeof *ranges, "the ranges of a space", error);
+    if (ranges == NULL)
+        return FALSE;
     for (guint a = 0; a < n_attributes; a++) {
         memcpy(labels + a * m, space->people->labels->pdata[a], m);
         ranges[(gsize)a * 3] = space->ranges[a].half_range;
