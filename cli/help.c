@@ -37,7 +37,10 @@ static char *value_word(const W2wParameter *parameter)
     case W2W_PARAMETER_PICTURE:
         return g_strdup("FILE");
     case W2W_PARAMETER_IDENTITIES:
-        return g_strdup("FILE[:WEIGHT]");
+        /* One weight alone is none to choose. */
+        return g_strdup(parameter->minimum == 0.0 || parameter->minimum < parameter->maximum
+                            ? "FILE[:WEIGHT]"
+                            : "FILE");
     case W2W_PARAMETER_LORAS:
         return g_strdup("FILE[:STRENGTH]");
     case W2W_PARAMETER_PATH:

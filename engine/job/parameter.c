@@ -185,12 +185,16 @@ gboolean w2w_value_text_is_valid(const W2wParameter *parameter, const char *text
 gboolean w2w_value_check_item(const W2wParameter *parameter, GBytes *bytes, double weight,
                               GError **error)
 {
-    const gboolean has_range = parameter->minimum < parameter->maximum;
+    const gboolean has_range = parameter->minimum != 0.0 || parameter->maximum != 0.0;
     gsize size;
     const char *data = g_bytes_get_data(bytes, &size);
 
     if (!isfinite(weight) || (has_range && !w2w_value_number_is_valid(parameter, weight))) {
-        if (has_range)
+        if (has_range && parameter->minimum == parameter->maximum)
+            g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                        "The items of %s have no weights of their own; %g was given.",
+                        parameter->name, weight);
+        else if (has_range)
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                         "A weight of %s must be a number from %g to %g, not %g.", parameter->name,
                         parameter->minimum, parameter->maximum, weight);

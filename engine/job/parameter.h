@@ -43,7 +43,8 @@ typedef struct {
     W2wParameterType type;
     W2wParameterFlags flags;
     double minimum, maximum, number;  /* range and default of INT, DOUBLE and SEED; range of the
-                                         weights of a list (both 0: any number) */
+                                         weights of a list (both 0: any number; both
+                                         the same: no weights) */
     const char *string;               /* default of strings and choices; NULL is "" */
     const char *const *choices;       /* NULL terminated */
     const char *const *choice_labels; /* for people, same order, translatable; NULL: the choices */

@@ -110,8 +110,16 @@ static W2wEdits *make_edits(const Strip *strip, const W2wValues *values, double 
     g_autofree char *assignment = g_strconcat(strip->direction + is_component, "=",
                                               g_ascii_dtostr(digits, sizeof digits, setting), NULL);
 
-    if (edits == NULL || !(is_component ? w2w_edits_add_component(edits, assignment, error)
-                                        : w2w_edits_add_direction(edits, assignment, error)))
+    if (edits == NULL)
+        return NULL;
+    if (edits->directions->len > 0 || edits->components->len > 0) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "“%s” does more than name directions to protect, as Male,Chubby does.",
+                    protect);
+        return NULL;
+    }
+    if (!(is_component ? w2w_edits_add_component(edits, assignment, error)
+                       : w2w_edits_add_direction(edits, assignment, error)))
         return NULL;
     return g_steal_pointer(&edits);
 }

@@ -266,11 +266,14 @@ static void test_strip_refuses(void)
                                         "--protect=Young", "-o", output, NULL);
     g_autoptr(CliResult) nowhere = cli_run("strip", "--identity", identity, "--direction=Young",
                                            "--from=1", "--to=1", "-o", output, NULL);
+    g_autoptr(CliResult) smuggled = cli_run("strip", "--identity", identity, "--direction=Young",
+                                            "--protect=Male;Chubby=1", "-o", output, NULL);
 
     assert_refused(none, "direction to go along");
     assert_refused(typed, "“Young”?");
     assert_refused(both, "both set and protected");
     assert_refused(nowhere, "same setting");
+    assert_refused(smuggled, "more than name directions");
 }
 
 /* Made of two groups, listed, used, and removed. */
@@ -331,6 +334,22 @@ static void test_direction(void)
     assert_refused(gone, "no direction");
 }
 
+/* A weight that would be left out of account is refused. */
+static void test_direction_takes_no_weights(void)
+{
+    g_autofree char *first = pick_row(12);
+    g_autofree char *second = pick_row(13);
+    g_autofree char *weighted = g_strconcat(first, ":5", NULL);
+    g_autoptr(CliResult) heavy =
+        cli_run("direction", "--name=Heavy", "--with", weighted, "--without", second, NULL);
+    g_autoptr(CliResult) help = cli_run("direction", "--help", NULL);
+
+    assert_refused(heavy, "no weights of their own");
+    cli_assert_code(help, 0);
+    g_assert_nonnull(strstr(help->out, "--with FILE"));
+    g_assert_null(strstr(help->out, "WEIGHT"));
+}
+
 /* A space as one file, in place of its folder: the same people, the same pictures. */
 static void test_converted_space(void)
 {
@@ -382,6 +401,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/people/strip-along-a-component", test_strip_along_a_component);
     g_test_add_func("/cli/people/strip-refuses", test_strip_refuses);
     g_test_add_func("/cli/people/direction", test_direction);
+    g_test_add_func("/cli/people/direction-takes-no-weights", test_direction_takes_no_weights);
     g_test_add_func("/cli/people/converted-space", test_converted_space);
     code = g_test_run();
     cli_remove_folder(folder);
