@@ -204,16 +204,13 @@ static void describe_pt(const W2wPtValue *value, JsonObject *report)
     json_object_set_array_member(report, "contents", rows);
 }
 
-/*
- * By what it begins with, not by its name. safetensors: the header's length, below 2^32, and its
- * brace, which is asked first because a length may begin like a zip archive or a pickle.
- */
-static gboolean looks_like_pt(GBytes *bytes)
+/* By what it begins with, not by its name. */
+static gboolean looks_like_pt(const char *path, GBytes *bytes)
 {
     gsize size;
     const guint8 *data = g_bytes_get_data(bytes, &size);
 
-    if (size > 8 && memcmp(data + 4, "\0\0\0\0{", 5) == 0)
+    if (w2w_safetensors_matches(path))
         return FALSE;
     return size >= 2 && ((data[0] == 'P' && data[1] == 'K') || (data[0] == 0x80 && data[1] <= 5));
 }
@@ -310,6 +307,7 @@ static gboolean info_safetensors(const char *path, GBytes *bytes, W2wWorld *worl
 {
     g_autofree char *shown = g_filename_display_name(path);
     g_autoptr(W2wSafetensors) file = w2w_safetensors_open(path, error);
+    g_autoptr(GError) problem = NULL;
     const char *const *keys;
     const char *format;
     Names names = NAMES_OTHER;
@@ -336,9 +334,15 @@ static gboolean info_safetensors(const char *path, GBytes *bytes, W2wWorld *worl
     keys = w2w_safetensors_get_keys(file);
     for (guint i = 0; keys[i] != NULL && names == NAMES_OTHER; i++)
         names = look_at_name(keys[i]);
-    if (names != NAMES_OTHER)
+    if (names == NAMES_CHECKPOINT)
         return describe_names(names, path, report, error);
+    /* A LoRA that cannot be read is still a file of arrays, whose names may only look like one's.
+     */
+    if (names == NAMES_LORA && w2w_info_lora(path, report, &problem))
+        return TRUE;
     describe_safetensors(file, report);
+    if (problem != NULL)
+        json_object_set_string_member(report, "not_a_lora", problem->message);
     return TRUE;
 }
 
@@ -382,7 +386,7 @@ gboolean w2w_info_file(const char *path, W2wWorld *world, JsonObject *report, GE
     json_object_set_string_member(report, "file", shown);
     if (w2w_info_is_png(bytes))
         return w2w_info_picture(bytes, shown, report, error);
-    if (looks_like_pt(bytes))
+    if (looks_like_pt(path, bytes))
         return info_pt(path, report, error);
     if (looks_like_json(bytes))
         return info_json(path, bytes, report, error);

@@ -295,6 +295,15 @@ W2wSafetensors *w2w_safetensors_open_bytes(GBytes *bytes, const char *name, GErr
     return g_steal_pointer(&file);
 }
 
+gboolean w2w_safetensors_matches(const char *path)
+{
+    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, NULL);
+    gsize size = 0;
+    const char *data = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
+
+    return size > 8 && memcmp(data + 4, "\0\0\0\0{", 5) == 0;
+}
+
 W2wSafetensors *w2w_safetensors_open(const char *path, GError **error)
 {
     g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);

@@ -17,6 +17,12 @@ G_BEGIN_DECLS
 
 typedef struct _W2wSafetensors W2wSafetensors;
 
+/*
+ * Does the file begin like one: a header's length below 2^32, and its brace? FALSE where it cannot
+ * be read. To be asked before w2w_zip_matches(): a length may begin like a zip archive or a pickle.
+ */
+gboolean w2w_safetensors_matches(const char *path);
+
 /* W2W_ERROR_FILE or W2W_ERROR_FORMAT; the message names `path`. */
 W2wSafetensors *w2w_safetensors_open(const char *path, GError **error);
 

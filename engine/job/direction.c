@@ -237,8 +237,12 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
         result->recipe = make_recipe(&making, pipeline);
         path = w2w_space_add_direction(making.space, making.name, making.direction, result->recipe,
                                        error);
-        if (path == NULL || !w2w_space_get_score_range(making.space, making.name, &range, error))
+        if (path == NULL)
             return FALSE;
+        if (!w2w_space_get_score_range(making.space, making.name, &range, error)) {
+            w2w_space_remove_direction(making.space, making.name, NULL); /* failed is not kept */
+            return FALSE;
+        }
         result->report = make_report(&making, path, &range);
     }
     on_result(g_steal_pointer(&result), user_data);

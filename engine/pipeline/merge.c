@@ -156,6 +156,7 @@ static gboolean merge_module(W2wPipeline *pipeline, const W2wLora *lora,
 
 static gboolean merge(W2wPipeline *pipeline, const W2wRenderLora *given, GError **error)
 {
+    g_autoptr(W2wLora) found = NULL;
     g_autoptr(W2wLora) lora = NULL;
     g_autoptr(W2wMergedLora) merged = g_new0(W2wMergedLora, 1);
 
@@ -164,13 +165,18 @@ static gboolean merge(W2wPipeline *pipeline, const W2wRenderLora *given, GError 
                     given->path);
         return FALSE;
     }
+    /* Which file it is says the first opening; what is merged is what the second finds, after the
+     * state was taken: a file that is replaced meanwhile is another one at the next use. */
+    found = w2w_lora_open(given->path, error);
+    if (found == NULL)
+        return FALSE;
+    merged->source = g_strdup(found->source);
+    merged->state = get_state(merged->source);
     lora = w2w_lora_open(given->path, error);
     if (lora == NULL)
         return FALSE;
     merged->path = g_strdup(given->path);
     merged->strength = given->strength;
-    merged->source = g_strdup(lora->source);
-    merged->state = get_state(lora->source); /* before it is read: a change meanwhile is one */
     merged->fingerprint = hash_file(lora->source, error);
     if (merged->fingerprint == NULL)
         return FALSE;

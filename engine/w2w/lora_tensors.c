@@ -164,8 +164,10 @@ W2wLoraTensors *w2w_lora_tensors_open(const char *path, GError **error)
         return NULL;
     folder = g_path_get_dirname(tensors->path);
     tensors->adapter_path = g_build_filename(folder, ADAPTER_CONFIG, NULL);
-    if (!(g_str_has_suffix(tensors->path, ".safetensors") ? read_safetensors(tensors, error)
-                                                          : read_pickle(tensors, error)))
+    if (!((g_str_has_suffix(tensors->path, ".safetensors") ||
+           w2w_safetensors_matches(tensors->path))
+              ? read_safetensors(tensors, error)
+              : read_pickle(tensors, error)))
         return NULL;
     if (w2w_mapped_file_exists(tensors->adapter_path)) {
         tensors->adapter = w2w_json_load(tensors->adapter_path, error);

@@ -88,6 +88,15 @@ static void set_list(W2wSafetensorsWriter *writer, const char *key, JsonArray *l
     w2w_safetensors_writer_set_metadata(writer, key, text);
 }
 
+static gboolean is_missing(const W2wSpace *space, W2wSpacePart part)
+{
+    for (guint i = 0; i < space->missing->len; i++)
+        if (g_str_equal(g_array_index(space->missing, W2wSpaceMissing, i).name,
+                        w2w_space_part_name(space, part)))
+            return TRUE;
+    return FALSE;
+}
+
 static void set_metadata(W2wSafetensorsWriter *writer, const W2wSpace *space, const char *card)
 {
     g_autofree char *scale = w2w_json_format_double(space->lora_scale);
@@ -95,7 +104,9 @@ static void set_metadata(W2wSafetensorsWriter *writer, const W2wSpace *space, co
 
     w2w_safetensors_writer_set_metadata(writer, "format", W2W_SPACE_FORMAT);
     w2w_safetensors_writer_set_metadata(writer, "version", "1");
-    w2w_safetensors_writer_set_metadata(writer, "lora_scale", scale);
+    /* One that was only assumed stays unsaid. */
+    if (!is_missing(space, W2W_SPACE_ADAPTER))
+        w2w_safetensors_writer_set_metadata(writer, "lora_scale", scale);
     for (guint a = 0; a < space->people->labels->len; a++)
         json_array_add_string_element(attributes, space->people->attributes->pdata[a]);
     set_list(writer, "attributes", attributes);

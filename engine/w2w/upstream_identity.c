@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/formats/pt.h"
 #include "engine/formats/pt_writer.h"
+#include "engine/formats/safetensors.h"
 
 #define FILE_NAME "w2wmodel.pt"
 
@@ -49,7 +50,7 @@ W2wIdentity *w2w_upstream_identity_open(const char *path, gboolean *is_one, GErr
         file = g_build_filename(path, FILE_NAME, NULL);
         if (!g_file_test(file, G_FILE_TEST_EXISTS))
             return NULL;
-    } else if (g_str_has_suffix(path, ".safetensors")) {
+    } else if (g_str_has_suffix(path, ".safetensors") || w2w_safetensors_matches(path)) {
         return NULL;
     } else {
         file = g_strdup(path);

@@ -197,6 +197,29 @@ static void test_loras(void)
 }
 
 /* As weights2weights saves it, as a file and as a folder. */
+/* A LoRA under a name that says nothing; arrays whose names only look like a LoRA's. */
+static void test_names_that_mislead(void)
+{
+    g_autofree char *folder = cli_make_folder();
+    g_autofree char *copy = g_build_filename(folder, "style", NULL);
+    g_autofree char *lora =
+        g_build_filename(w2w_golden_dir(), "adapter_kohya", "sks.safetensors", NULL);
+    g_autofree char *ops = w2w_golden_path("ops.safetensors");
+    g_autoptr(JsonObject) of_lora = NULL;
+    g_autoptr(JsonObject) of_ops = info(ops);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *contents = NULL;
+    gsize length;
+
+    g_assert_true(g_file_get_contents(lora, &contents, &length, &error));
+    g_assert_true(g_file_set_contents(copy, contents, (gssize)length, &error));
+    of_lora = info(copy);
+    g_assert_cmpstr(json_object_get_string_member(of_lora, "kind"), ==, "LoRA");
+    g_assert_cmpstr(json_object_get_string_member(of_ops, "kind"), ==, "safetensors");
+    g_assert_true(json_object_has_member(of_ops, "not_a_lora"));
+    cli_remove_folder(folder);
+}
+
 static void test_upstream_identity(void)
 {
     g_autofree char *folder = cli_make_folder();
@@ -327,6 +350,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/info/identity", test_identity);
     g_test_add_func("/cli/info/model-parts", test_model_parts);
     g_test_add_func("/cli/info/loras", test_loras);
+    g_test_add_func("/cli/info/names-that-mislead", test_names_that_mislead);
     g_test_add_func("/cli/info/upstream-identity", test_upstream_identity);
     g_test_add_func("/cli/info/picture", test_picture);
     g_test_add_func("/cli/info/checkpoint", test_checkpoint);
