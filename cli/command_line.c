@@ -113,7 +113,7 @@ void w2w_command_line_free(W2wCommandLine *line)
     g_free(line);
 }
 
-static const W2wParameter *edits_parameter(const W2wCommand *command)
+const W2wParameter *w2w_command_get_edits(const W2wCommand *command)
 {
     for (guint i = 0; i < command->n_parameters; i++)
         if (command->parameters[i].type == W2W_PARAMETER_EDITS)
@@ -159,7 +159,7 @@ static gboolean find_option(const W2wCommandLine *line, const char *name, char s
     }
     if (option->parameter != NULL)
         return TRUE;
-    if (command != NULL && name != NULL && edits_parameter(command) != NULL)
+    if (command != NULL && name != NULL && w2w_command_get_edits(command) != NULL)
         for (guint i = 0; i < W2W_N_EDIT_OPTIONS && option->edit == NULL; i++)
             if (strcmp(w2w_edit_options[i].name, name) == 0)
                 option->edit = &w2w_edit_options[i];
@@ -181,7 +181,7 @@ static gboolean fail_unknown_option(const W2wCommandLine *line, const char *name
         g_ptr_array_add(names, (gpointer)command->parameters[i].name);
     for (guint i = 0; command != NULL && i < command->n_own_parameters; i++)
         g_ptr_array_add(names, (gpointer)command->own_parameters[i].name);
-    if (command != NULL && edits_parameter(command) != NULL)
+    if (command != NULL && w2w_command_get_edits(command) != NULL)
         for (guint i = 0; i < W2W_N_EDIT_OPTIONS; i++)
             g_ptr_array_add(names, (gpointer)w2w_edit_options[i].name);
     g_ptr_array_add(names, NULL);
@@ -398,7 +398,7 @@ static gboolean find_command(const W2wCommand *const *commands, const char *word
 static gboolean join_edits(Parser *parser, GError **error)
 {
     W2wCommandLine *line = parser->line;
-    const W2wParameter *parameter = edits_parameter(line->command);
+    const W2wParameter *parameter = w2w_command_get_edits(line->command);
     g_autoptr(W2wEdits) edits = NULL;
     g_autofree char *text = NULL;
 

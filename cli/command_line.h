@@ -87,6 +87,10 @@ extern const W2wSwitch w2w_switches[];
 extern const guint w2w_n_switches;
 extern const W2wEditOption w2w_edit_options[W2W_N_EDIT_OPTIONS];
 
+/* The parameter that --direction, --component and --protect are parts of; NULL where there is none.
+ */
+const W2wParameter *w2w_command_get_edits(const W2wCommand *command);
+
 /*
  * `words`: argv without the program's name. `commands` is NULL terminated and outlives the result.
  * Always W2W_ERROR_USAGE, but W2W_ERROR_FILE for a file that cannot be read. With --help,

@@ -89,14 +89,6 @@ static const W2wParameter *nth_parameter(const W2wCommand *command, guint i)
     return i < command->n_own_parameters ? &command->own_parameters[i] : NULL;
 }
 
-static gboolean has_edits(const W2wCommand *command)
-{
-    for (guint i = 0; i < command->n_parameters; i++)
-        if (command->parameters[i].type == W2W_PARAMETER_EDITS)
-            return TRUE;
-    return FALSE;
-}
-
 static void print_commands(FILE *stream)
 {
     const W2wCommand *const *commands = w2w_commands();
@@ -111,6 +103,7 @@ static void print_commands(FILE *stream)
 static void print_switches(FILE *stream)
 {
     const W2wCommand *const *commands = w2w_commands();
+    g_autoptr(GHashTable) printed = g_hash_table_new(g_str_hash, g_str_equal);
 
     fputs("_w2w_is_switch() {\n    case $1 in\n    ", stream);
     for (guint i = 0; i < w2w_n_switches; i++) {
@@ -122,7 +115,8 @@ static void print_switches(FILE *stream)
         const W2wParameter *parameter;
 
         for (guint j = 0; (parameter = nth_parameter(commands[i], j)) != NULL; j++)
-            if (parameter->type == W2W_PARAMETER_SWITCH) {
+            if (parameter->type == W2W_PARAMETER_SWITCH &&
+                g_hash_table_add(printed, (gpointer)parameter->name)) {
                 if (parameter->short_name != 0)
                     fprintf(stream, " | -%c", parameter->short_name);
                 fprintf(stream, " | --%s", parameter->name);
@@ -137,7 +131,8 @@ static void print_names(FILE *stream, const W2wCommand *command)
 
     for (guint i = 0; (parameter = nth_parameter(command, i)) != NULL; i++)
         fprintf(stream, " --%s", parameter->name);
-    for (guint i = 0; command != NULL && has_edits(command) && i < W2W_N_EDIT_OPTIONS; i++)
+    for (guint i = 0;
+         command != NULL && w2w_command_get_edits(command) != NULL && i < W2W_N_EDIT_OPTIONS; i++)
         fprintf(stream, " --%s", w2w_edit_options[i].name);
 }
 

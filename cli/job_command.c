@@ -120,14 +120,6 @@ static void on_result(W2wJobResult *given, gpointer user_data)
         write_result(run, result);
 }
 
-static gboolean has_edits(const W2wCommand *command)
-{
-    for (guint i = 0; i < command->n_parameters; i++)
-        if (command->parameters[i].type == W2W_PARAMETER_EDITS)
-            return TRUE;
-    return FALSE;
-}
-
 /* The job checks this too, but knows no names of files. */
 static gboolean check_identities(const W2wCommandLine *line, W2wWorld *world, GError **error)
 {
@@ -156,7 +148,8 @@ static gboolean check_values(const W2wCommandLine *line, W2wWorld *world, GError
         return FALSE;
     if (line->command->job->check(world, line->values, &problem))
         return TRUE;
-    if (g_error_matches(problem, W2W_ERROR, W2W_ERROR_USAGE) && has_edits(line->command)) {
+    if (g_error_matches(problem, W2W_ERROR, W2W_ERROR_USAGE) &&
+        w2w_command_get_edits(line->command) != NULL) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "%s (w2w info lists the directions of a world.)", problem->message);
         g_error_free(problem);
