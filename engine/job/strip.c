@@ -103,21 +103,13 @@ static W2wEdits *make_edits(const Strip *strip, const W2wValues *values, double 
 {
     const char *protect = w2w_values_get_string(values, "protect");
     const gboolean is_component = strip->direction[0] == '#';
-    g_autofree char *protected_text =
-        *protect != 0 ? g_strconcat("protect=", protect, NULL) : g_strdup("");
-    g_autoptr(W2wEdits) edits = w2w_edits_parse(protected_text, error);
+    g_autoptr(W2wEdits) edits = w2w_edits_new();
     char digits[G_ASCII_DTOSTR_BUF_SIZE];
     g_autofree char *assignment = g_strconcat(strip->direction + is_component, "=",
                                               g_ascii_dtostr(digits, sizeof digits, setting), NULL);
 
-    if (edits == NULL)
+    if (*protect != 0 && !w2w_edits_add_protected_list(edits, protect, error))
         return NULL;
-    if (edits->directions->len > 0 || edits->components->len > 0) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "“%s” does more than name directions to protect, as Male,Chubby does.",
-                    protect);
-        return NULL;
-    }
     if (!(is_component ? w2w_edits_add_component(edits, assignment, error)
                        : w2w_edits_add_direction(edits, assignment, error)))
         return NULL;

@@ -51,6 +51,9 @@ gboolean w2w_edits_add_direction(W2wEdits *edits, const char *assignment, GError
 gboolean w2w_edits_add_component(W2wEdits *edits, const char *assignment, GError **error);
 void w2w_edits_add_protected(W2wEdits *edits, const char *name);
 
+/* "Male,Chubby": one name at least, each of them checked; W2W_ERROR_USAGE. */
+gboolean w2w_edits_add_protected_list(W2wEdits *edits, const char *list, GError **error);
+
 /* W2W_ERROR_USAGE for what cannot be the name of a direction in edits. */
 gboolean w2w_edits_check_name(const char *name, GError **error);
 

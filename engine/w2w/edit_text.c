@@ -144,7 +144,7 @@ void w2w_edits_add_protected(W2wEdits *edits, const char *name)
         g_ptr_array_add(edits->protect, g_strdup(name));
 }
 
-static gboolean parse_protected(W2wEdits *edits, const char *list, GError **error)
+gboolean w2w_edits_add_protected_list(W2wEdits *edits, const char *list, GError **error)
 {
     g_auto(GStrv) names = g_strsplit(list, ",", -1);
 
@@ -185,7 +185,7 @@ W2wEdits *w2w_edits_parse(const char *text, GError **error)
             if (g_str_equal(name, PROTECT)) {
                 g_autofree char *list = g_strstrip(g_strdup(equals + 1));
 
-                ok = parse_protected(edits, list, error);
+                ok = w2w_edits_add_protected_list(edits, list, error);
             } else {
                 ok = w2w_edits_add_direction(edits, *part, error);
             }

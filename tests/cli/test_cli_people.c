@@ -273,7 +273,7 @@ static void test_strip_refuses(void)
     assert_refused(typed, "“Young”?");
     assert_refused(both, "both set and protected");
     assert_refused(nowhere, "same setting");
-    assert_refused(smuggled, "more than name directions");
+    assert_refused(smuggled, "“Male;Chubby=1” cannot be the name");
 }
 
 /* Made of two groups, listed, used, and removed. */
