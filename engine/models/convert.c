@@ -9,11 +9,9 @@
 #include "engine/formats/json.h"
 #include "engine/formats/json_writer.h"
 #include "engine/formats/safetensors.h"
+#include "engine/models/model_match.h"
 #include "engine/models/part_files.h"
-#include "engine/models/text_encoder.h"
 #include "engine/models/tokenizer.h"
-#include "engine/models/unet.h"
-#include "engine/models/vae.h"
 #include "engine/models/weight_table.h"
 
 /*
@@ -69,25 +67,8 @@ static gboolean check_model(const Part *parts, const char *tokenizer_path, GErro
     g_autoptr(W2wTokenizer) tokenizer =
         vae != NULL ? w2w_tokenizer_new(tokenizer_path, error) : NULL;
 
-    if (tokenizer == NULL)
-        return FALSE;
-    if (w2w_unet_get_latent_channels(unet) != w2w_vae_get_latent_channels(vae)) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                    "The parts do not belong together: the UNet of %s has latents of %d channels, "
-                    "the VAE of %s of %d.",
-                    parts[W2W_PART_UNET].path, w2w_unet_get_latent_channels(unet),
-                    parts[W2W_PART_VAE].path, w2w_vae_get_latent_channels(vae));
-        return FALSE;
-    }
-    if (w2w_unet_get_text_width(unet) != w2w_text_encoder_get_width(text_encoder)) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                    "The parts of %s do not belong together: the text encoder gives texts of width "
-                    "%d, the UNet takes %d.",
-                    parts[W2W_PART_UNET].path, w2w_text_encoder_get_width(text_encoder),
-                    w2w_unet_get_text_width(unet));
-        return FALSE;
-    }
-    return TRUE;
+    return tokenizer != NULL && w2w_model_check_match(text_encoder, unet, parts[W2W_PART_UNET].path,
+                                                      vae, parts[W2W_PART_VAE].path, error);
 }
 
 static gboolean read_parts(const char *model, const W2wConvertOptions *options,

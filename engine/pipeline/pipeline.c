@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "engine/formats/json.h"
 #include "engine/memory.h"
+#include "engine/models/model_match.h"
 #include "engine/models/model_parts.h"
 #include "engine/pipeline/pipeline_internal.h"
 
@@ -132,8 +133,6 @@ static gboolean check_parts(W2wPipeline *pipeline, const char *model, GError **e
 {
     const gint embedding = w2w_text_encoder_get_vocabulary_size(pipeline->text_encoder);
     const guint vocabulary = w2w_tokenizer_get_vocabulary_size(pipeline->tokenizer);
-    const gint unet_text_width = w2w_unet_get_text_width(pipeline->unet);
-    const gint unet_channels = w2w_unet_get_latent_channels(pipeline->unet);
 
     pipeline->sizes =
         (W2wPipelineSizes){.text_length = w2w_text_encoder_get_length(pipeline->text_encoder),
@@ -147,21 +146,8 @@ static gboolean check_parts(W2wPipeline *pipeline, const char *model, GError **e
                     model, vocabulary, embedding);
         return FALSE;
     }
-    if (unet_text_width != pipeline->sizes.text_width) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                    "The parts of %s do not belong together: the text encoder gives texts of width "
-                    "%d, the UNet takes %d.",
-                    model, pipeline->sizes.text_width, unet_text_width);
-        return FALSE;
-    }
-    if (unet_channels != pipeline->sizes.latent_channels) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MISMATCH,
-                    "The parts of %s do not belong together: the UNet's latents have %d channels, "
-                    "the VAE's %d.",
-                    model, unet_channels, pipeline->sizes.latent_channels);
-        return FALSE;
-    }
-    return TRUE;
+    return w2w_model_check_match(pipeline->text_encoder, pipeline->unet, model, pipeline->vae,
+                                 model, error);
 }
 
 W2wPipeline *w2w_pipeline_new(W2wWorld *world, W2wDevice *device, GError **error)
