@@ -4,6 +4,7 @@
 #include "engine/error.h"
 #include "engine/w2w/dataset.h"
 #include "engine/w2w/direction.h"
+#include "engine/w2w/lora_file.h"
 
 static gboolean has_file(const char *directory, const char *name)
 {
@@ -227,16 +228,10 @@ static gboolean has_one_tensor_file(const char *path)
 
 static gboolean is_lora(const char *path)
 {
-    static const char *const files[] = {
-        "adapter_config.json",      "adapter_model.safetensors",
-        "adapter_model.bin",        "pytorch_lora_weights.safetensors",
-        "pytorch_lora_weights.bin",
-    };
-
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++)
-        if (has_file(path, files[i]))
+    for (guint i = 0; w2w_lora_file_names[i] != NULL; i++)
+        if (has_file(path, w2w_lora_file_names[i]))
             return TRUE;
-    return has_one_tensor_file(path);
+    return has_file(path, "adapter_config.json") || has_one_tensor_file(path);
 }
 
 /* By what lies in them, the first that fits. */

@@ -144,15 +144,6 @@ static gboolean compare(W2wSelftest *test, const char *part, const char *key, co
     return TRUE;
 }
 
-/* Images one after the other: (C,H·W) to (H·W,C), or back. */
-static void transpose(const float *in, gint64 n, gint64 n_rows, gint64 n_columns, float *out)
-{
-    for (gint64 i = 0; i < n; i++, in += n_rows * n_columns, out += n_rows * n_columns)
-        for (gint64 row = 0; row < n_rows; row++)
-            for (gint64 column = 0; column < n_columns; column++)
-                out[column * n_rows + row] = in[row * n_columns + column];
-}
-
 /* Values in the engine's layout. */
 static float *to_channels_last(const W2wArray *array)
 {
@@ -160,7 +151,8 @@ static float *to_channels_last(const W2wArray *array)
     float *pixels = g_new(float, (gsize)array->n_elements);
 
     w2w_array_to_f32(array, values);
-    transpose(values, array->shape[0], array->shape[1], array->shape[2] * array->shape[3], pixels);
+    w2w_transpose_f32(values, array->shape[0], array->shape[1], array->shape[2] * array->shape[3],
+                      pixels);
     return pixels;
 }
 
@@ -259,8 +251,8 @@ static gboolean run_unet(W2wSelftest *test, const char *key, GError **error)
         (gint)latents->shape[3], strtod(key + strlen(NOISE_PREFIX), NULL), text_values, error);
     if (noise == NULL)
         return FALSE;
-    transpose(noise, expected->shape[0], expected->shape[2] * expected->shape[3],
-              expected->shape[1], planes);
+    w2w_transpose_f32(noise, expected->shape[0], expected->shape[2] * expected->shape[3],
+                      expected->shape[1], planes);
     return compare(test, is_base ? "UNet" : "UNet with an identity", key, planes, error);
 }
 
@@ -304,7 +296,7 @@ static float *run_vae(W2wSelftest *test, W2wGraph *graph, const char *input, con
     values = g_new(float, (gsize)n_output);
     planes = g_new(float, (gsize)n_output);
     w2w_plan_get_output(plan, output, values);
-    transpose(values, shape.n, (gint64)shape.h * shape.w, shape.c, planes);
+    w2w_transpose_f32(values, shape.n, (gint64)shape.h * shape.w, shape.c, planes);
     return planes;
 }
 

@@ -334,3 +334,11 @@ guint16 w2w_f32_to_bf16(float value)
         return (guint16)(bits >> 16 | 0x40u);
     return (guint16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16); /* to nearest, ties to even */
 }
+
+void w2w_transpose_f32(const float *in, gint64 n, gint64 n_rows, gint64 n_columns, float *out)
+{
+    for (gint64 i = 0; i < n; i++, in += n_rows * n_columns, out += n_rows * n_columns)
+        for (gint64 row = 0; row < n_rows; row++)
+            for (gint64 column = 0; column < n_columns; column++)
+                out[column * n_rows + row] = in[row * n_columns + column];
+}

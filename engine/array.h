@@ -63,6 +63,12 @@ W2wArray *w2w_array_new_f32(guint n_dims, const gint64 *shape, const float *valu
 /* A view of a matrix with its dimensions swapped; `array` must have two. */
 W2wArray *w2w_array_transpose(const W2wArray *array);
 
+/*
+ * out (n, n_columns, n_rows) of in (n, n_rows, n_columns): an image's planes to pixels with their
+ * channels side by side, or back.
+ */
+void w2w_transpose_f32(const float *in, gint64 n, gint64 n_rows, gint64 n_columns, float *out);
+
 W2wArray *w2w_array_ref(W2wArray *array);
 void w2w_array_unref(W2wArray *array);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wArray, w2w_array_unref)

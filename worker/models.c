@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "engine/formats/file_stamp.h"
 #include "engine/formats/mapped_file.h"
-#include "worker/folder_stamp.h"
 
 #define N_KEPT 2
 #define DEVICE "cpu"
@@ -50,10 +50,10 @@ void w2w_models_free(W2wModels *models)
 static char *stamp_of(const char *directory, W2wWorld *world)
 {
     const W2wSpace *space = w2w_world_get_space(world);
-    g_autofree char *whole = w2w_folder_stamp(directory);
-    g_autofree char *model = w2w_folder_stamp(w2w_world_get_model_directory(world));
+    g_autofree char *whole = w2w_file_stamp(directory);
+    g_autofree char *model = w2w_file_stamp(w2w_world_get_model_directory(world));
     g_autofree char *rest =
-        space != NULL ? w2w_folder_stamp(w2w_space_get_directory(space)) : g_strdup("");
+        space != NULL ? w2w_file_stamp(w2w_space_get_directory(space)) : g_strdup("");
 
     return g_strconcat(whole, model, rest, NULL);
 }

@@ -411,3 +411,14 @@ JsonObject *w2w_json_load(const char *path, GError **error)
 {
     return take_object(w2w_json_load_any(path, error), path, error);
 }
+
+gboolean w2w_json_get_number(JsonNode *node, double *number)
+{
+    const GType type = node != NULL && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node)
+                                                                   : G_TYPE_INVALID;
+
+    if (type != G_TYPE_INT64 && type != G_TYPE_DOUBLE)
+        return FALSE;
+    *number = json_node_get_double(node);
+    return isfinite(*number);
+}

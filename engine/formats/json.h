@@ -36,4 +36,7 @@ JsonNode *w2w_json_load_any(const char *path, GError **error);
 JsonObject *w2w_json_parse(const char *text, gsize length, const char *name, GError **error);
 JsonNode *w2w_json_parse_any(const char *text, gsize length, const char *name, GError **error);
 
+/* Is the node (may be NULL) a finite number? Then `*number` is it. */
+gboolean w2w_json_get_number(JsonNode *node, double *number);
+
 G_END_DECLS

@@ -13,38 +13,17 @@
 #define MIN_LOG_VARIANCE (-30.0f)
 #define MAX_LOG_VARIANCE 20.0f
 
-static void to_channels_last(const float *planes, gsize channels, gsize n_pixels, float *out)
-{
-    for (gsize p = 0; p < n_pixels; p++)
-        for (gsize c = 0; c < channels; c++)
-            out[p * channels + c] = planes[c * n_pixels + p];
-}
-
 gboolean w2w_pipeline_draw(W2wPipeline *pipeline, W2wGenerator *generator, gsize n, float *out,
                            GError **error)
 {
-    const gsize channels = (gsize)pipeline->sizes.latent_channels;
+    const gint64 channels = pipeline->sizes.latent_channels;
     W2W_AUTO_ALIGNED float *planes = w2w_aligned_alloc(n, sizeof *planes, "the latents", error);
 
     if (planes == NULL)
         return FALSE;
     w2w_generator_randn(generator, n, planes);
-    to_channels_last(planes, channels, n / channels, out);
+    w2w_transpose_f32(planes, 1, channels, (gint64)n / channels, out);
     return TRUE;
-}
-
-static gboolean check_size(const W2wPipeline *pipeline, gint width, gint height, GError **error)
-{
-    const gint downscale = pipeline->sizes.downscale;
-
-    if (width >= downscale && height >= downscale && width <= W2W_RENDER_MAX_SIZE &&
-        height <= W2W_RENDER_MAX_SIZE && width % downscale == 0 && height % downscale == 0)
-        return TRUE;
-    g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                "A picture of %d × %d pixels cannot be encoded: width and height must be multiples "
-                "of %d up to %d.",
-                width, height, downscale, W2W_RENDER_MAX_SIZE);
-    return FALSE;
 }
 
 gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gint width,
@@ -56,7 +35,7 @@ gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gi
     W2W_AUTO_ALIGNED float *moments = NULL;
     W2wKeptPlan *kept;
 
-    if (!check_size(pipeline, width, height, error))
+    if (!w2w_pipeline_check_size(pipeline, width, height, "encoded", error))
         return FALSE;
     kept = w2w_pipeline_get_encode_plan(pipeline, h, w, error);
     if (kept == NULL)

@@ -8,15 +8,14 @@
  * them), so plans of another set could neither be used nor mistaken for this one's; they are
  * dropped first, for their memory.
  */
-#include <glib/gstdio.h>
 #include <math.h>
 
 #include "engine/error.h"
+#include "engine/formats/file_stamp.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/memory.h"
 #include "engine/pipeline/pipeline_internal.h"
 #include "engine/w2w/lora_file.h"
-
-#define CHUNK (1 << 20)
 
 void w2w_merged_lora_free(W2wMergedLora *merged)
 {
@@ -30,46 +29,22 @@ void w2w_merged_lora_free(W2wMergedLora *merged)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wMergedLora, w2w_merged_lora_free)
 
-static void append_state(GString *state, const char *path)
-{
-    GStatBuf info;
-
-    if (g_stat(path, &info) == 0)
-        g_string_append_printf(state, "%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %ld.%ld;",
-                               (guint64)info.st_ino, (gint64)info.st_size,
-                               (long)info.st_mtim.tv_sec, (long)info.st_mtim.tv_nsec);
-    else
-        g_string_append(state, "-;");
-}
-
 /* What changes when somebody writes the file anew, or the settings that PEFT puts beside it. */
 static char *get_state(const char *source)
 {
-    GString *state = g_string_new(NULL);
     g_autofree char *folder = g_path_get_dirname(source);
     g_autofree char *config = g_build_filename(folder, "adapter_config.json", NULL);
+    g_autofree char *of_source = w2w_file_stamp(source);
+    g_autofree char *of_config = w2w_file_stamp(config);
 
-    append_state(state, source);
-    append_state(state, config);
-    return g_string_free(state, FALSE);
+    return g_strconcat(of_source, of_config, NULL);
 }
 
 static char *hash_file(const char *path, GError **error)
 {
-    g_autoptr(GFile) file = g_file_new_for_path(path);
-    g_autoptr(GFileInputStream) stream = g_file_read(file, NULL, error);
-    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    W2W_AUTO_ALIGNED guchar *buffer = NULL;
-    gssize n;
+    g_autoptr(GBytes) bytes = w2w_mapped_file_open(path, error);
 
-    if (stream == NULL)
-        return NULL;
-    buffer = w2w_aligned_alloc(CHUNK, 1, "a piece of a file", error);
-    if (buffer == NULL)
-        return NULL;
-    while ((n = g_input_stream_read(G_INPUT_STREAM(stream), buffer, CHUNK, NULL, error)) > 0)
-        g_checksum_update(checksum, buffer, n);
-    return n == 0 ? g_strdup(g_checksum_get_string(checksum)) : NULL;
+    return bytes != NULL ? g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes) : NULL;
 }
 
 static gboolean is_same(const W2wMergedLora *merged, const W2wRenderLora *lora)

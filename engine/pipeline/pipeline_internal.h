@@ -116,6 +116,12 @@ void w2w_merged_lora_free(W2wMergedLora *merged);
 gboolean w2w_pipeline_set_text(W2wPipeline *pipeline, W2wKeptPlan *kept, const char *prompt,
                                const char *negative_prompt, GError **error);
 
+/* --- render.c --- */
+
+/* W2W_ERROR_USAGE for a size that no picture can have; it "cannot be `what`": made, encoded. */
+gboolean w2w_pipeline_check_size(const W2wPipeline *pipeline, gint width, gint height,
+                                 const char *what, GError **error);
+
 /* --- encode.c --- */
 
 /*

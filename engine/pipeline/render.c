@@ -49,6 +49,20 @@ static gboolean fail_usage(GError **error, const char *format, ...)
     return FALSE;
 }
 
+gboolean w2w_pipeline_check_size(const W2wPipeline *pipeline, gint width, gint height,
+                                 const char *what, GError **error)
+{
+    const gint downscale = pipeline->sizes.downscale;
+
+    if (width >= downscale && width <= W2W_RENDER_MAX_SIZE && width % downscale == 0 &&
+        height >= downscale && height <= W2W_RENDER_MAX_SIZE && height % downscale == 0)
+        return TRUE;
+    return fail_usage(error,
+                      "A picture of %d × %d pixels cannot be %s: width and height must be "
+                      "multiples of %d up to %d.",
+                      width, height, what, downscale, W2W_RENDER_MAX_SIZE);
+}
+
 static gboolean has_picture(const W2wRenderOptions *options)
 {
     return options->init_picture != NULL || options->init_image != NULL;
@@ -57,15 +71,8 @@ static gboolean has_picture(const W2wRenderOptions *options)
 static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
                               GError **error)
 {
-    const gint downscale = pipeline->sizes.downscale;
-
-    if (options->width < downscale || options->width > W2W_RENDER_MAX_SIZE ||
-        options->width % downscale != 0 || options->height < downscale ||
-        options->height > W2W_RENDER_MAX_SIZE || options->height % downscale != 0)
-        return fail_usage(error,
-                          "A picture of %d × %d pixels cannot be made: width and height must be "
-                          "multiples of %d up to %d.",
-                          options->width, options->height, downscale, W2W_RENDER_MAX_SIZE);
+    if (!w2w_pipeline_check_size(pipeline, options->width, options->height, "made", error))
+        return FALSE;
     if (!(options->guidance_scale >= 0.0 &&
           options->guidance_scale <= W2W_RENDER_MAX_GUIDANCE_SCALE))
         return fail_usage(error, "The guidance scale is %g; 0 to %g was expected.",

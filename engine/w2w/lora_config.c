@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "engine/error.h"
+#include "engine/formats/json.h"
 
 /* Patterns are regular expressions from a file: enough of them for every module, and short. */
 #define MAX_PATTERNS       4096
@@ -52,19 +53,7 @@ static gboolean fail(const W2wLoraConfig *config, W2wError code, GError **error,
     return FALSE;
 }
 
-static gboolean get_number(JsonNode *node, double *number)
-{
-    const GType type = node != NULL && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node)
-                                                                   : G_TYPE_INVALID;
-
-    if (type != G_TYPE_INT64 && type != G_TYPE_DOUBLE)
-        return FALSE;
-    *number = json_node_get_double(node);
-    return isfinite(*number);
-}
-
-/* Present and neither null, false, empty nor "none". */
-static gboolean is_set(JsonNode *node)
+gboolean w2w_lora_config_is_set(JsonNode *node)
 {
     if (node == NULL || JSON_NODE_HOLDS_NULL(node))
         return FALSE;
@@ -109,17 +98,17 @@ static gboolean check_supported(const W2wLoraConfig *config, JsonObject *object,
     JsonNode *type = get(object, prefix, "peft_type");
     JsonNode *init = get(object, prefix, "init_lora_weights");
 
-    if (is_set(type) && !is_string(type, lora))
+    if (w2w_lora_config_is_set(type) && !is_string(type, lora))
         return fail(config, W2W_ERROR_UNSUPPORTED, error,
                     "has the peft_type “%s”; LORA is supported.",
                     JSON_NODE_HOLDS_VALUE(type) && json_node_get_string(type) != NULL
                         ? json_node_get_string(type)
                         : "?");
     for (guint i = 0; i < G_N_ELEMENTS(unsupported); i++)
-        if (is_set(get(object, prefix, unsupported[i])))
+        if (w2w_lora_config_is_set(get(object, prefix, unsupported[i])))
             return fail(config, W2W_ERROR_UNSUPPORTED, error,
                         "sets “%s%s”, which is not supported.", prefix, unsupported[i]);
-    if (is_set(init) && !is_string(init, harmless) &&
+    if (w2w_lora_config_is_set(init) && !is_string(init, harmless) &&
         !(JSON_NODE_HOLDS_VALUE(init) && json_node_get_value_type(init) == G_TYPE_BOOLEAN))
         return fail(config, W2W_ERROR_UNSUPPORTED, error,
                     "sets “%sinit_lora_weights” to a method that changes the model's own weights, "
@@ -136,7 +125,7 @@ static gboolean read_pattern(const W2wLoraConfig *config, const char *member, co
     g_autoptr(GError) reason = NULL;
     Pattern pattern = {0};
 
-    if (!get_number(node, &pattern.value))
+    if (!w2w_json_get_number(node, &pattern.value))
         return fail(config, W2W_ERROR_FORMAT, error, "has no number for “%s” in its %s.", text,
                     member);
     if (patterns->len == MAX_PATTERNS || strlen(text) > MAX_PATTERN_LENGTH)
@@ -160,7 +149,7 @@ static GArray *read_patterns(const W2wLoraConfig *config, JsonObject *object, co
     g_autoptr(GList) names = NULL;
 
     g_array_set_clear_func(patterns, clear_pattern);
-    if (!is_set(node))
+    if (!w2w_lora_config_is_set(node))
         return g_steal_pointer(&patterns);
     if (!JSON_NODE_HOLDS_OBJECT(node)) {
         fail(config, W2W_ERROR_FORMAT, error, "has a “%s%s” that is no object.", prefix, member);
@@ -182,13 +171,13 @@ static gboolean read_config(W2wLoraConfig *config, JsonObject *object, const cha
 
     if (!check_supported(config, object, prefix, error))
         return FALSE;
-    if (!get_number(get(object, prefix, "r"), &config->rank) || config->rank < 1.0)
+    if (!w2w_json_get_number(get(object, prefix, "r"), &config->rank) || config->rank < 1.0)
         return fail(config, W2W_ERROR_FORMAT, error, "has no positive number “%sr”.", prefix);
-    if (!get_number(get(object, prefix, "lora_alpha"), &config->alpha) ||
+    if (!w2w_json_get_number(get(object, prefix, "lora_alpha"), &config->alpha) ||
         fabs(config->alpha) > MAX_ALPHA)
         return fail(config, W2W_ERROR_FORMAT, error,
                     "has no number “%slora_alpha” of at most a million.", prefix);
-    config->rank_stabilised = is_set(get(object, prefix, "use_rslora"));
+    config->rank_stabilised = w2w_lora_config_is_set(get(object, prefix, "use_rslora"));
     patterns = read_patterns(config, object, prefix, "rank_pattern", error);
     if (patterns == NULL)
         return FALSE;

@@ -26,4 +26,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wLoraConfig, w2w_lora_config_free)
 gboolean w2w_lora_config_get_scale(const W2wLoraConfig *config, const char *path, guint rank,
                                    double *scale, GError **error);
 
+/*
+ * Does a setting (NULL: it is missing) ask for something: present and neither null, false, empty
+ * nor "none"?
+ */
+gboolean w2w_lora_config_is_set(JsonNode *node);
+
 G_END_DECLS

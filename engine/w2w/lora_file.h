@@ -41,6 +41,11 @@ typedef struct {
     GPtrArray *modules; /* W2wLoraModule, in the file's order; one at least */
 } W2wLora;
 
+/* What a LoRA's file is called in a folder, in the order in which it is looked for; NULL
+ * terminated.
+ */
+extern const char *const w2w_lora_file_names[];
+
 /*
  * `path`: a file (.safetensors, or a pickle: .bin, .pt …) or a folder with adapter_model.*,
  * pytorch_lora_weights.* or one single such file. W2W_ERROR_FILE, _FORMAT, _UNSUPPORTED, _MISMATCH

@@ -9,6 +9,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/pt.h"
 #include "engine/formats/safetensors.h"
+#include "engine/w2w/lora_file.h"
 
 #define ADAPTER_CONFIG     "adapter_config.json"
 #define DIFFUSERS_METADATA "lora_adapter_metadata"
@@ -17,9 +18,9 @@
 #define MAX_TENSORS 65536
 
 /* In the order in which their tools look for them. */
-static const char *const known_files[] = {"adapter_model.safetensors", "adapter_model.bin",
-                                          "pytorch_lora_weights.safetensors",
-                                          "pytorch_lora_weights.bin"};
+const char *const w2w_lora_file_names[] = {"adapter_model.safetensors", "adapter_model.bin",
+                                           "pytorch_lora_weights.safetensors",
+                                           "pytorch_lora_weights.bin", NULL};
 
 static void clear_tensor(gpointer data)
 {
@@ -57,8 +58,8 @@ static char *find_in_folder(const char *folder, GError **error)
     g_autofree char *found = NULL;
     const char *name;
 
-    for (guint i = 0; i < G_N_ELEMENTS(known_files); i++) {
-        char *path = g_build_filename(folder, known_files[i], NULL);
+    for (guint i = 0; w2w_lora_file_names[i] != NULL; i++) {
+        char *path = g_build_filename(folder, w2w_lora_file_names[i], NULL);
 
         if (g_file_test(path, G_FILE_TEST_EXISTS))
             return path;

@@ -4,11 +4,10 @@
  * is noted. The weights that a space was made of (all_weights.pt, dog_weights.pt) stand in for the
  * people's coefficients where these are missing.
  */
-#include <math.h>
-
 #include "engine/formats/json.h"
 #include "engine/formats/pt.h"
 #include "engine/w2w/dataset.h"
+#include "engine/w2w/lora_config.h"
 #include "engine/w2w/lora_key.h"
 #include "engine/w2w/space_internal.h"
 
@@ -99,34 +98,6 @@ static gboolean open_keys(W2wSpace *space, GError **error)
     return w2w_space_take_keys(space, keys, path, error);
 }
 
-static gboolean read_number(JsonObject *object, const char *member, double *number)
-{
-    JsonNode *node = json_object_get_member(object, member);
-    const GType type = node != NULL && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node)
-                                                                   : G_TYPE_INVALID;
-
-    if (type != G_TYPE_INT64 && type != G_TYPE_DOUBLE)
-        return FALSE;
-    *number = json_node_get_double(node);
-    return isfinite(*number);
-}
-
-/* Present and neither null, false, empty nor "none": something that changes what a LoRA does. */
-static gboolean asks_for(JsonObject *object, const char *member)
-{
-    JsonNode *node = json_object_get_member(object, member);
-
-    if (node == NULL || JSON_NODE_HOLDS_NULL(node))
-        return FALSE;
-    if (JSON_NODE_HOLDS_OBJECT(node))
-        return json_object_get_size(json_node_get_object(node)) > 0;
-    if (JSON_NODE_HOLDS_ARRAY(node))
-        return json_array_get_length(json_node_get_array(node)) > 0;
-    if (json_node_get_value_type(node) == G_TYPE_STRING)
-        return !g_str_equal(json_node_get_string(node), "none");
-    return json_node_get_value_type(node) != G_TYPE_BOOLEAN || json_node_get_boolean(node);
-}
-
 static gboolean open_adapter(W2wSpace *space, GError **error)
 {
     /* Of rank 1, use_rslora changes nothing: the square root of 1. */
@@ -143,17 +114,18 @@ static gboolean open_adapter(W2wSpace *space, GError **error)
     config = w2w_json_load(path, error);
     if (config == NULL)
         return FALSE;
-    if (!read_number(config, "r", &rank))
+    if (!w2w_json_get_number(json_object_get_member(config, "r"), &rank))
         return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_FORMAT, error,
                               "has no number “r”.");
-    if (!read_number(config, "lora_alpha", &alpha) || alpha <= 0.0 || alpha > 1e6)
+    if (!w2w_json_get_number(json_object_get_member(config, "lora_alpha"), &alpha) ||
+        alpha <= 0.0 || alpha > 1e6)
         return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_FORMAT, error,
                               "has no positive number “lora_alpha”.");
     if (rank != 1.0)
         return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_UNSUPPORTED, error,
                               "has r = %g; spaces of rank 1 are supported.", rank);
     for (guint i = 0; i < G_N_ELEMENTS(unsupported); i++)
-        if (asks_for(config, unsupported[i]))
+        if (w2w_lora_config_is_set(json_object_get_member(config, unsupported[i])))
             return w2w_space_fail(space, W2W_SPACE_ADAPTER, W2W_ERROR_UNSUPPORTED, error,
                                   "sets “%s”, which is not supported.", unsupported[i]);
     space->lora_scale = (float)(alpha / rank);

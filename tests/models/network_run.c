@@ -82,14 +82,6 @@ gint network_run_width(const W2wArray *array)
     return shape_of(array).w;
 }
 
-/* One image: (C,H·W) to (H·W,C), or back. */
-static void transpose(const float *in, gint64 n_rows, gint64 n_columns, float *out)
-{
-    for (gint64 row = 0; row < n_rows; row++)
-        for (gint64 column = 0; column < n_columns; column++)
-            out[column * n_rows + row] = in[row * n_columns + column];
-}
-
 void network_run_set(W2wPlan *plan, const char *input, const W2wArray *array, gint first)
 {
     const W2wShape have = shape_of(array);
@@ -103,8 +95,7 @@ void network_run_set(W2wPlan *plan, const char *input, const W2wArray *array, gi
                 want.w, want.c, have.n, have.h, have.w, have.c);
     w2w_array_to_f32(array, values);
     if (array->n_dims == 4)
-        for (gint64 i = 0; i < have.n; i++)
-            transpose(values + i * n_per_image, have.c, n_pixels, nhwc + i * n_per_image);
+        w2w_transpose_f32(values, have.n, have.c, n_pixels, nhwc);
     else
         memcpy(nhwc, values, (gsize)array->n_elements * sizeof(float));
     w2w_plan_set_input(plan, input, nhwc + first * n_per_image);
@@ -124,7 +115,7 @@ float *network_run_get(W2wPlan *plan, const char *output, const W2wArray *expect
 {
     const W2wShape want = shape_of(expected);
     const W2wShape have = w2w_plan_get_output_shape(plan, output);
-    const gint64 n_pixels = (gint64)have.h * have.w, n_per_image = n_pixels * have.c;
+    const gint64 n_pixels = (gint64)have.h * have.w;
     float *values = g_new(float, expected->n_elements);
     g_autofree float *nhwc = g_new(float, expected->n_elements);
 
@@ -133,8 +124,7 @@ float *network_run_get(W2wPlan *plan, const char *output, const W2wArray *expect
                 have.h, have.w, have.c, want.n, want.h, want.w, want.c);
     w2w_plan_get_output(plan, output, nhwc);
     if (expected->n_dims == 4)
-        for (gint64 i = 0; i < have.n; i++)
-            transpose(nhwc + i * n_per_image, n_pixels, have.c, values + i * n_per_image);
+        w2w_transpose_f32(nhwc, have.n, n_pixels, have.c, values);
     else
         memcpy(values, nhwc, (gsize)expected->n_elements * sizeof(float));
     return values;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A checksum over names, sizes and times: some hundred calls of stat() for a world. */
-#include "worker/folder_stamp.h"
+#include "engine/formats/file_stamp.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -49,7 +49,7 @@ static void add(GChecksum *checksum, const char *path, guint depth)
     }
 }
 
-char *w2w_folder_stamp(const char *path)
+char *w2w_file_stamp(const char *path)
 {
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of a folder look like from outside, to see whether any of them has changed. */
+/* What a file, or all of a folder, looks like from outside, to see whether it has changed. */
 #pragma once
 
 #include <glib.h>
@@ -9,8 +9,8 @@ G_BEGIN_DECLS
 /*
  * A text that is equal as long as no file below `path` (a folder or a file; links are followed, 4
  * folders deep) was written to, replaced, added or removed: by name, size and time of the last
- * change. Caller frees.
+ * change. Of what does not exist, too: it changes by being made. Caller frees.
  */
-char *w2w_folder_stamp(const char *path);
+char *w2w_file_stamp(const char *path);
 
 G_END_DECLS
