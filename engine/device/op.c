@@ -15,6 +15,19 @@ static const char *const names[W2W_N_OPS] = {
     [W2W_OP_UPSAMPLE] = "upsample",
     [W2W_OP_TOKEN_EMBEDDING] = "token_embedding",
     [W2W_OP_TIMESTEP_EMBEDDING] = "timestep_embedding",
+    [W2W_OP_GROUP_NORM_GRADIENT] = "group_norm_gradient",
+    [W2W_OP_LAYER_NORM_GRADIENT] = "layer_norm_gradient",
+    [W2W_OP_ATTENTION_GRADIENT] = "attention_gradient",
+    [W2W_OP_GEGLU_GRADIENT] = "geglu_gradient",
+    [W2W_OP_ACTIVATION_GRADIENT] = "activation_gradient",
+    [W2W_OP_UPSAMPLE_GRADIENT] = "upsample_gradient",
+    [W2W_OP_LORA_GRADIENT] = "lora_gradient",
+    [W2W_OP_MASKED_MSE] = "masked_mse",
+    [W2W_OP_MASKED_MSE_GRADIENT] = "masked_mse_gradient",
+    [W2W_OP_COLUMNS] = "columns",
+    [W2W_OP_TRANSPOSE] = "transpose",
+    [W2W_OP_SUM] = "sum",
+    [W2W_OP_SLICE] = "slice",
 };
 
 const char *w2w_op_kind_name(W2wOpKind kind)
@@ -79,6 +92,18 @@ static double flops_attention(const W2wOp *op)
     return op->out.n * n_pairs * (4.0 * op->out.c + FLOPS_SOFTMAX * op->params.attention.n_heads);
 }
 
+/* Scores and their gradients again, and two products for what is wanted of each. */
+static double flops_attention_gradient(const W2wOp *op)
+{
+    const W2wShape query = op->in[W2W_SLOT_QUERY], key = op->in[W2W_SLOT_KEY];
+    const double n_pairs = (double)w2w_shape_n_rows(query) * key.h * key.w;
+    const gboolean *wanted = op->params.attention.wanted;
+    const gint n_products = 2 + (wanted[0] != 0) + (wanted[1] != 0) + (wanted[2] != 0);
+
+    return n_pairs *
+           (2.0 * n_products * query.c + (FLOPS_SOFTMAX + 4.0) * op->params.attention.n_heads);
+}
+
 double w2w_op_flops(const W2wOp *op)
 {
     const double n_elements = (double)w2w_shape_n_elements(op->out);
@@ -101,8 +126,27 @@ double w2w_op_flops(const W2wOp *op)
     case W2W_OP_TOKEN_EMBEDDING:
     case W2W_OP_TIMESTEP_EMBEDDING:
         return n_elements;
+    case W2W_OP_GROUP_NORM_GRADIENT:
+    case W2W_OP_LAYER_NORM_GRADIENT:
+        return 2.0 * FLOPS_NORM * n_elements + 2.0 * flops_activation(op);
+    case W2W_OP_ATTENTION_GRADIENT:
+        return flops_attention_gradient(op);
+    case W2W_OP_GEGLU_GRADIENT:
+    case W2W_OP_ACTIVATION_GRADIENT:
+        return 2.0 * FLOPS_ACTIVATION * n_elements;
+    case W2W_OP_UPSAMPLE_GRADIENT:
+    case W2W_OP_SUM:
+        return (double)w2w_shape_n_elements(op->in[W2W_SLOT_X]);
+    case W2W_OP_LORA_GRADIENT: /* A x and Bᵀ d_out, then both products with them */
+        return 4.0 * (double)w2w_shape_n_rows(op->in[W2W_SLOT_X]) * n_elements;
+    case W2W_OP_MASKED_MSE:
+    case W2W_OP_MASKED_MSE_GRADIENT:
+        return 4.0 * (double)w2w_shape_n_elements(op->in[W2W_SLOT_PREDICTION]);
     case W2W_OP_CONCAT:
     case W2W_OP_UPSAMPLE:
+    case W2W_OP_COLUMNS:
+    case W2W_OP_TRANSPOSE:
+    case W2W_OP_SLICE:
     case W2W_N_OPS:
         break;
     }

@@ -50,6 +50,24 @@ typedef enum {
     W2W_OP_UPSAMPLE,
     W2W_OP_TOKEN_EMBEDDING,
     W2W_OP_TIMESTEP_EMBEDDING,
+    /*
+     * What reverse mode needs beside those (engine/graph/gradient.h): vector-Jacobian products, by
+     * the op that they belong to, and what they are put together with. A linear layer's and a
+     * convolution's are linear layers and convolutions themselves (see their params).
+     */
+    W2W_OP_GROUP_NORM_GRADIENT,
+    W2W_OP_LAYER_NORM_GRADIENT,
+    W2W_OP_ATTENTION_GRADIENT,
+    W2W_OP_GEGLU_GRADIENT,
+    W2W_OP_ACTIVATION_GRADIENT,
+    W2W_OP_UPSAMPLE_GRADIENT,
+    W2W_OP_LORA_GRADIENT,
+    W2W_OP_MASKED_MSE,
+    W2W_OP_MASKED_MSE_GRADIENT,
+    W2W_OP_COLUMNS,
+    W2W_OP_TRANSPOSE,
+    W2W_OP_SUM,
+    W2W_OP_SLICE, /* part of a tensor's memory: no device sees it (plan.c) */
     W2W_N_OPS
 } W2wOpKind;
 
@@ -77,13 +95,22 @@ enum {
     /* add, concat */
     W2W_SLOT_FIRST = 0,
     W2W_SLOT_SECOND = 1,
+    /* gradients: X is what the forward op read (attention: QUERY, KEY, VALUE), and these follow */
+    W2W_SLOT_D_OUT = 1,           /* d loss / d output of the forward op */
+    W2W_SLOT_D_RESIDUAL = 2,      /* norms: as the output, added to it */
+    W2W_SLOT_ATTENTION_D_OUT = 3, /* attention */
+    /* masked_mse and its gradient */
+    W2W_SLOT_PREDICTION = 0,
+    W2W_SLOT_TARGET = 1,
+    W2W_SLOT_MASK = 2,
+    W2W_SLOT_D_LOSS = 3,
     W2W_N_SLOTS = 5
 };
 
 /* Weight slots: arrays of the model's files in PyTorch's layout; constant for the op's life. */
 enum {
-    W2W_WEIGHT = 0, /* conv2d (out,in,kh,kw); linear (out,in) or (out,in,1,1); norms (C); embedding
-                       (vocabulary,C) */
+    W2W_WEIGHT = 0, /* conv2d (out,in,kh,kw); linear (out,in) or (out,in,1,1); norms and their
+                       gradients (C); embedding (vocabulary,C) */
     W2W_BIAS = 1,   /* (out) or (C); may be NULL. token embedding: the position embedding (T,C) */
     W2W_N_WEIGHTS = 2
 };
@@ -100,13 +127,28 @@ typedef struct {
          * Cross-correlation with zero padding at top and left; what is missing at the bottom
          * and right is zeros too, as far as the output's size asks. The input is first enlarged
          * by nearest neighbours to (upsampled_h, upsampled_w) where these are not 0.
+         *
+         * rotated: the gradient of a convolution. The weight (out,in,kh,kw) is that of the forward
+         * one, whose output this one reads: W'[in][out][ky][kx] = W[out][in][kh−1−ky][kw−1−kx].
+         * Its stride is 1; a forward stride s of more than 1 is zeros_between = s: the input counts
+         * as enlarged s-fold, its pixel (y,x) at (s·y, s·x) and zeros everywhere else.
          */
         struct {
             gint kernel_h, kernel_w, stride, pad_top, pad_left, upsampled_h, upsampled_w;
+            gint zeros_between; /* 0: none */
+            gboolean rotated;
         } conv2d;
-        /* y = W x + b + lora_scale · B (A x) */
+        /*
+         * y = W x + b + lora_scale · B (A x).
+         * transposed: the weight (out,in) is that of a forward layer, and this one reads what has
+         * `out` columns: y = Wᵀ x + lora_scale · B (A x); A and B are as the slots say.
+         * lora_gradient: X, D_OUT, LORA_A, LORA_B of a layer with a LoRA → d_A (rank,in), then
+         * d_B (out,rank), as (1,1,1, rank · (in + out)), summed over all rows of all images:
+         * d_A = lora_scale · Bᵀ d_outᵀ x, d_B = lora_scale · d_outᵀ (x Aᵀ).
+         */
         struct {
             float lora_scale;
+            gboolean transposed;
         } linear;
         struct {
             gint n_groups;
@@ -124,6 +166,11 @@ typedef struct {
             gint n_heads;
             float scale;
             gboolean causal;
+            /*
+             * attention_gradient: which of d_query, d_key, d_value are wanted (by slot). Output
+             * (1,1,rows,C): the wanted ones whole, in this order, each as its input is.
+             */
+            gboolean wanted[3];
         } attention;
         /* add: second input of the same shape, or (N,1,1,C) / (1,H,W,C) broadcast. */
         /* upsample: nearest neighbour to out.h × out.w: source row = y · h / out.h, rounded down.
@@ -138,6 +185,23 @@ typedef struct {
             float freq_shift;
             float max_period;
         } timestep_embedding;
+        /* columns: out.c neighbouring columns of X, from `first` on (concat's gradient). */
+        struct {
+            gint first;
+        } columns;
+        /* slice: out's elements as they lie in X's memory from element `first` on. */
+        struct {
+            gint64 first;
+        } slice;
+        /*
+         * group_norm_gradient, layer_norm_gradient (params as the forward op's; `activation` NONE
+         * or, for group norm, SILU: then D_OUT is the gradient of silu(norm)), geglu_gradient,
+         * activation_gradient: X, D_OUT → d_X. upsample_gradient: D_OUT in slot X → out, every
+         * pixel the sum of those that were made from it.
+         * masked_mse: PREDICTION, TARGET (N,H,W,C), MASK (N,H,W,1) → (N,1,1,1), per image
+         * mean over H,W,C of (mask · (prediction − target))²; its gradient with D_LOSS (N,1,1,1).
+         * transpose: (1,1,R,C) → (1,1,C,R). sum: (N,H,W,C) → (N,1,1,C) or (1,H,W,C), add's.
+         */
         /* token_embedding: in (N,1,T,1) ids as exact floats → (N,1,T,C): weight[id] + position[t].
          */
     } params;
