@@ -25,9 +25,11 @@ gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *paramete
         for (const W2wParameter *before = job->parameters; before < parameter; before++)
             if (before->type == W2W_PARAMETER_IDENTITY)
                 return FALSE;
-        return TRUE;
-    case W2W_PARAMETER_PATH:
+        return g_strcmp0(parameter->name, job->resumes_from) != 0;
     case W2W_PARAMETER_PICTURE:
+        return strcmp(parameter->name, W2W_JOB_IMAGE) == 0 ||
+               strcmp(parameter->name, W2W_JOB_MASK) == 0;
+    case W2W_PARAMETER_PATH:
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
         return FALSE;
@@ -41,6 +43,13 @@ gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *paramete
         return TRUE;
     }
     g_assert_not_reached();
+}
+
+gboolean w2w_job_takes_from_layer(const W2wJob *job, const W2wParameter *parameter)
+{
+    return (parameter->type == W2W_PARAMETER_IDENTITY ||
+            parameter->type == W2W_PARAMETER_PICTURE) &&
+           w2w_job_shows_parameter(job, parameter);
 }
 
 gboolean w2w_job_is_shown(const W2wJob *job)

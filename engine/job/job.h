@@ -60,6 +60,15 @@ typedef struct {
     gboolean no_picture;  /* no result has one: nothing for a front-end of pictures */
 
     /*
+     * Of a job that seeks for long, the IDENTITY from which it can go on, or NULL. Cancelled, such
+     * a job may hand out the best that it had found: a result with an identity and no picture. It
+     * is good for this parameter as long as the values of `resumes_for` (names, NULL terminated:
+     * what was sought in) are the same.
+     */
+    const char *resumes_from;
+    const char *const *resumes_for;
+
+    /*
      * Everything about the values that can be found wrong without a model: what is missing, an
      * unknown direction, an identity of another space. Quick, so that a front-end may ask before
      * it loads anything; run() begins with it.
@@ -78,16 +87,23 @@ typedef struct {
 extern const W2wJob *const w2w_jobs[];
 const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
 
+/* A PICTURE of this name is what a job works on, or which part of it (white: inside). */
+#define W2W_JOB_IMAGE "image"
+#define W2W_JOB_MASK  "mask"
+
 /*
  * The rule of front-ends that have layers and generated dialogs but no choice of files yet
  * (GIMP's):
  *
- * - A parameter is shown unless it is a file of another kind than the layer's own identity: PATH,
- *   PICTURE, IDENTITIES, LORAS, and each IDENTITY but the first are left out, at their defaults,
- *   and so is what is FILES_ONLY. The first IDENTITY is the layer's.
+ * - A parameter is shown unless it is a file that no layer has: PATH, IDENTITIES, LORAS, each
+ *   IDENTITY but the first and the one that the job resumes from, and each PICTURE but
+ *   W2W_JOB_IMAGE and W2W_JOB_MASK are left out, at their defaults, and so is what is FILES_ONLY.
+ * - What is shown and a file is the layer's (w2w_job_takes_from_layer()): its identity, its pixels,
+ *   the selection in its extent. It is no argument.
  * - A job is shown unless its results have no picture or it insists on something left out.
  */
 gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *parameter);
+gboolean w2w_job_takes_from_layer(const W2wJob *job, const W2wParameter *parameter);
 gboolean w2w_job_is_shown(const W2wJob *job);
 
 /* One per file: sample.c, edit.c … */

@@ -126,13 +126,33 @@ static void test_mnemonics_are_unique(void)
         for (guint j = 0; j < job->n_parameters; j++) {
             char own;
 
-            if (!w2w_job_shows_parameter(job, &job->parameters[j]))
+            if (!w2w_job_shows_parameter(job, &job->parameters[j]) ||
+                w2w_job_takes_from_layer(job, &job->parameters[j]))
                 continue;
             own = mnemonic(job->parameters[j].label);
             g_test_message("%s %s", job->name, job->parameters[j].name);
             g_assert_false(letters[(int)own]);
             letters[(int)own] = TRUE;
         }
+    }
+}
+
+/* What a job says that it can be resumed from and for are parameters of its own. */
+static void test_resuming(void)
+{
+    for (guint i = 0; w2w_jobs[i] != NULL; i++) {
+        const W2wJob *job = w2w_jobs[i];
+        const W2wParameter *from;
+
+        g_assert_cmpint(job->resumes_from == NULL, ==, job->resumes_for == NULL);
+        if (job->resumes_from == NULL)
+            continue;
+        from = w2w_parameter_lookup(job->parameters, job->n_parameters, job->resumes_from);
+        g_assert_nonnull(from);
+        g_assert_cmpint(from->type, ==, W2W_PARAMETER_IDENTITY);
+        for (guint j = 0; job->resumes_for[j] != NULL; j++)
+            g_assert_nonnull(
+                w2w_parameter_lookup(job->parameters, job->n_parameters, job->resumes_for[j]));
     }
 }
 
@@ -157,6 +177,16 @@ static void test_what_is_shown(void)
         {.name = "smooth", .type = W2W_PARAMETER_SWITCH},
     };
     static const gboolean shown[] = {TRUE, FALSE, FALSE, TRUE, FALSE, TRUE};
+    static const W2wParameter invert[] = {
+        {.name = W2W_JOB_IMAGE, .type = W2W_PARAMETER_PICTURE, .flags = W2W_PARAMETER_REQUIRED},
+        {.name = W2W_JOB_MASK, .type = W2W_PARAMETER_PICTURE},
+        {.name = "init-image", .type = W2W_PARAMETER_PICTURE},
+        {.name = "from", .type = W2W_PARAMETER_IDENTITY},
+        {.name = "steps", .type = W2W_PARAMETER_INT},
+    };
+    static const gboolean invert_shown[] = {TRUE, TRUE, FALSE, FALSE, TRUE};
+    const W2wJob invert_job = {
+        .parameters = invert, .n_parameters = G_N_ELEMENTS(invert), .resumes_from = "from"};
     static const W2wParameter mix[] = {
         {.name = "identities", .type = W2W_PARAMETER_IDENTITIES, .flags = W2W_PARAMETER_REQUIRED},
     };
@@ -167,6 +197,13 @@ static void test_what_is_shown(void)
 
     for (guint i = 0; i < G_N_ELEMENTS(render); i++)
         g_assert_cmpint(w2w_job_shows_parameter(&render_job, &render[i]), ==, shown[i]);
+    for (guint i = 0; i < G_N_ELEMENTS(invert); i++) {
+        g_assert_cmpint(w2w_job_shows_parameter(&invert_job, &invert[i]), ==, invert_shown[i]);
+        g_assert_cmpint(w2w_job_takes_from_layer(&invert_job, &invert[i]), ==, i < 2);
+    }
+    g_assert_true(w2w_job_takes_from_layer(&render_job, &render[0]));
+    g_assert_false(w2w_job_takes_from_layer(&render_job, &render[3]));
+    g_assert_true(w2w_job_is_shown(&invert_job));
     g_assert_true(w2w_job_is_shown(&render_job));
     g_assert_false(w2w_job_is_shown(&mix_job));
     g_assert_false(w2w_job_is_shown(&export_job));
@@ -219,6 +256,7 @@ int main(int argc, char **argv)
     g_test_add_func("/job/declarations/names-are-unique", test_names_are_unique);
     g_test_add_func("/job/declarations/mnemonics-are-unique", test_mnemonics_are_unique);
     g_test_add_func("/job/declarations/arguments", test_arguments);
+    g_test_add_func("/job/declarations/resuming", test_resuming);
     g_test_add_func("/job/declarations/what-is-shown", test_what_is_shown);
     g_test_add_func("/job/declarations/texts", test_texts);
     g_test_add_func("/job/declarations/schedulers", test_schedulers);
