@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * linear: y = f(W x + lora_scale · B (A x) + bias + residual + image_bias) for every row x.
- * PyTorch: nn.Linear (or nn.Conv2d with a 1×1 kernel); PEFT's LoRA linear layer, whose
- * scale is alpha / rank.
+ * linear: y = f(W x + lora_scale · B (A x) + bias + residual + image_bias) for every row x; Wᵀ x
+ * where the op is transposed, which is how a linear layer's gradient is one (op.h). PyTorch:
+ * nn.Linear (or nn.Conv2d with a 1×1 kernel); PEFT's LoRA linear layer, whose scale is
+ * alpha / rank.
  */
 #include "engine/device/reference/reference.h"
 

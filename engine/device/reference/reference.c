@@ -93,10 +93,16 @@ W2wKernel *w2w_reference_kernel_new(W2wDevice *device, const W2wOp *op, W2wRefer
     return &kernel->parent;
 }
 
-/* (out, in, taps) → (taps, in, out) */
+/*
+ * (out, in, taps) → (taps, in, out). Where the op reads what the weight's own layer writes, it is
+ * that layer's `out` that comes in, and its taps are in the opposite order: (taps, out, in).
+ */
 static gboolean turn_weight(W2wReferenceKernel *kernel, GError **error)
 {
-    const W2wArray *weight = kernel->op.weight[W2W_WEIGHT];
+    const W2wOp *op = &kernel->op;
+    const W2wArray *weight = op->weight[W2W_WEIGHT];
+    const gboolean backwards =
+        op->kind == W2W_OP_CONV2D ? op->params.conv2d.rotated : op->params.linear.transposed;
     const gint64 n_out = weight->shape[0], n_in = weight->shape[1];
     const gint64 n_taps = weight->n_elements / MAX(n_out * n_in, 1);
     const double *from = kernel->weight[W2W_WEIGHT];
@@ -108,7 +114,10 @@ static gboolean turn_weight(W2wReferenceKernel *kernel, GError **error)
     for (gint64 o = 0; o < n_out; o++)
         for (gint64 i = 0; i < n_in; i++)
             for (gint64 tap = 0; tap < n_taps; tap++)
-                to[(tap * n_in + i) * n_out + o] = *from++;
+                if (backwards)
+                    to[((n_taps - 1 - tap) * n_out + o) * n_in + i] = *from++;
+                else
+                    to[(tap * n_in + i) * n_out + o] = *from++;
     w2w_aligned_free(kernel->weight[W2W_WEIGHT]);
     kernel->weight[W2W_WEIGHT] = to;
     return TRUE;
@@ -210,6 +219,18 @@ static const W2wDeviceClass reference_class = {
             [W2W_OP_UPSAMPLE] = w2w_reference_prepare_upsample,
             [W2W_OP_TOKEN_EMBEDDING] = w2w_reference_prepare_token_embedding,
             [W2W_OP_TIMESTEP_EMBEDDING] = w2w_reference_prepare_timestep_embedding,
+            [W2W_OP_GROUP_NORM_GRADIENT] = w2w_reference_prepare_group_norm_gradient,
+            [W2W_OP_LAYER_NORM_GRADIENT] = w2w_reference_prepare_layer_norm_gradient,
+            [W2W_OP_ATTENTION_GRADIENT] = w2w_reference_prepare_attention_gradient,
+            [W2W_OP_GEGLU_GRADIENT] = w2w_reference_prepare_geglu_gradient,
+            [W2W_OP_ACTIVATION_GRADIENT] = w2w_reference_prepare_activation_gradient,
+            [W2W_OP_UPSAMPLE_GRADIENT] = w2w_reference_prepare_upsample_gradient,
+            [W2W_OP_LORA_GRADIENT] = w2w_reference_prepare_lora_gradient,
+            [W2W_OP_MASKED_MSE] = w2w_reference_prepare_masked_mse,
+            [W2W_OP_MASKED_MSE_GRADIENT] = w2w_reference_prepare_masked_mse_gradient,
+            [W2W_OP_COLUMNS] = w2w_reference_prepare_columns,
+            [W2W_OP_TRANSPOSE] = w2w_reference_prepare_transpose,
+            [W2W_OP_SUM] = w2w_reference_prepare_sum,
         },
 };
 

@@ -44,6 +44,7 @@ W2wKernel *w2w_reference_kernel_new(W2wDevice *device, const W2wOp *op, W2wRefer
 /*
  * The same for conv2d and linear: room for `out` sums comes before n_scratch, and W2W_WEIGHT is
  * turned round to (kh,kw,in,out), so that the inner loop of a product goes through memory in order.
+ * `in` and `out` are the op's: of a rotated or transposed weight they are its `out` and `in`.
  */
 W2wKernel *w2w_reference_product_new(W2wDevice *device, const W2wOp *op, W2wReferenceRunFunc run,
                                      gsize n_scratch, GError **error);
@@ -58,8 +59,9 @@ static inline gint64 w2w_reference_at(W2wShape shape, gint n, gint y, gint x, gi
     return (((gint64)n * shape.h + y) * shape.w + x) * shape.c + c;
 }
 
-/* activation(x) of one number; GEGLU is none of these. */
+/* activation(x) of one number, and d activation(x) / d x; GEGLU is none of these. */
 double w2w_reference_activate(W2wActivation activation, double x);
+double w2w_reference_activation_slope(W2wActivation activation, double x);
 
 /*
  * The end of a convolution or linear layer. `sums` (columns) is what the weights gave for
@@ -74,16 +76,28 @@ void w2w_reference_finish_row(const W2wReferenceKernel *kernel, const double *co
 gint w2w_reference_n_columns(const W2wOp *op);
 
 W2wKernel *w2w_reference_prepare_activation(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_activation_gradient(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_add(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_attention(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_attention_gradient(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_columns(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_concat(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_conv2d(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_geglu(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_geglu_gradient(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_group_norm(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_group_norm_gradient(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_layer_norm(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_layer_norm_gradient(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_linear(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_lora_gradient(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_masked_mse(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_masked_mse_gradient(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_sum(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_timestep_embedding(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_token_embedding(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_transpose(W2wDevice *, const W2wOp *, GError **);
 W2wKernel *w2w_reference_prepare_upsample(W2wDevice *, const W2wOp *, GError **);
+W2wKernel *w2w_reference_prepare_upsample_gradient(W2wDevice *, const W2wOp *, GError **);
 
 G_END_DECLS
