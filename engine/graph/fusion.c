@@ -42,6 +42,25 @@ static void set_input(W2wTensor *tensor, guint slot, W2wTensor *input)
     tensor->op.in[slot] = input->shape;
 }
 
+/* The gradient of a norm + tensor: what came round the norm, along the residual connection. */
+static gboolean fuse_add_to_gradient(W2wTensor *add)
+{
+    for (guint i = 0; i < 2; i++) {
+        W2wTensor *gradient = add->in[i], *other = add->in[1 - i];
+
+        if ((is_private(gradient, W2W_OP_GROUP_NORM_GRADIENT) ||
+             is_private(gradient, W2W_OP_LAYER_NORM_GRADIENT)) &&
+            gradient->in[W2W_SLOT_D_RESIDUAL] == NULL &&
+            w2w_shape_equal(other->shape, add->shape) &&
+            w2w_shape_equal(gradient->shape, add->shape)) {
+            take_over(add, gradient);
+            set_input(add, W2W_SLOT_D_RESIDUAL, other);
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 /* conv2d or linear + tensor: the tensor is added in the epilogue. */
 static gboolean fuse_add(W2wTensor *add)
 {
@@ -60,7 +79,7 @@ static gboolean fuse_add(W2wTensor *add)
         set_input(add, slot, other);
         return TRUE;
     }
-    return FALSE;
+    return fuse_add_to_gradient(add);
 }
 
 static gboolean fuse_activation(W2wTensor *activation)
@@ -110,8 +129,38 @@ static gboolean fuse_upsample(W2wTensor *conv2d)
     return TRUE;
 }
 
+/*
+ * The gradient of a SiLU after a group norm → that of the norm, which reads the norm's input
+ * anyway. Before everything else: the norm's output is then read by the SiLU alone.
+ */
+static void fuse_norm_gradient(W2wTensor *norm_gradient)
+{
+    W2wTensor *silu_gradient = norm_gradient->in[W2W_SLOT_D_OUT];
+    const W2wTensor *norm;
+
+    if (!is_private(silu_gradient, W2W_OP_ACTIVATION_GRADIENT) ||
+        silu_gradient->op.activation != W2W_ACTIVATION_SILU)
+        return;
+    norm = silu_gradient->in[W2W_SLOT_X];
+    if (norm->input_name != NULL || norm->op.kind != W2W_OP_GROUP_NORM ||
+        norm->in[W2W_SLOT_X] != norm_gradient->in[W2W_SLOT_X] ||
+        norm->op.weight[W2W_WEIGHT] != norm_gradient->op.weight[W2W_WEIGHT])
+        return;
+    norm_gradient->op.activation = W2W_ACTIVATION_SILU;
+    set_input(norm_gradient, W2W_SLOT_D_OUT, silu_gradient->in[W2W_SLOT_D_OUT]);
+    silu_gradient->dead = TRUE;
+}
+
 void w2w_graph_fuse(W2wGraph *graph)
 {
+    w2w_graph_count_uses(graph);
+    for (guint i = 0; i < graph->tensors->len; i++) {
+        W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);
+
+        if (!tensor->dead && tensor->op.kind == W2W_OP_GROUP_NORM_GRADIENT &&
+            tensor->input_name == NULL)
+            fuse_norm_gradient(tensor);
+    }
     w2w_graph_count_uses(graph);
     for (guint i = 0; i < graph->tensors->len; i++) {
         W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);

@@ -15,3 +15,14 @@ W2wTensor *w2w_layer_norm(W2wGraph *graph, W2wTensor *x, W2wArray *weight, W2wAr
     op.params.layer_norm.eps = eps;
     return w2w_graph_append(graph, &op, inputs);
 }
+
+void w2w_layer_norm_vjp(W2wGradient *walk, W2wTensor *node, W2wTensor *d_out)
+{
+    W2wTensor *x = node->in[W2W_SLOT_X];
+    const W2wOp op = {.kind = W2W_OP_LAYER_NORM_GRADIENT,
+                      .out = x->shape,
+                      .weight = {[W2W_WEIGHT] = node->op.weight[W2W_WEIGHT]},
+                      .params.layer_norm = node->op.params.layer_norm};
+
+    w2w_gradient_add(walk, x, w2w_gradient_of_x(walk, &op, x, d_out));
+}

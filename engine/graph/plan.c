@@ -31,6 +31,12 @@ typedef struct {
     guint first, last; /* steps during which it lives */
 } Block;
 
+/* Where a tensor lies: a slice is part of another one. */
+typedef struct {
+    guint tensor; /* whose block it is in */
+    gsize offset; /* bytes */
+} Place;
+
 typedef struct {
     W2wShape shape;
     W2wDType type;
@@ -104,22 +110,6 @@ static gsize place_blocks(GArray *blocks)
     return total;
 }
 
-/* Everything that this tensor is computed from is an input that is kept. */
-static gboolean *find_kept(const W2wGraph *graph)
-{
-    gboolean *kept = g_new0(gboolean, graph->tensors->len);
-
-    for (guint i = 0; i < graph->tensors->len; i++) {
-        const W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);
-
-        kept[i] = tensor->input_name == NULL || tensor->is_kept_input;
-        for (guint slot = 0; slot < W2W_N_SLOTS; slot++)
-            if (tensor->in[slot] != NULL)
-                kept[i] = kept[i] && kept[tensor->in[slot]->id];
-    }
-    return kept;
-}
-
 /*
  * What each tensor holds in the device's memory. An input may be wanted in another type than what
  * ops compute (w2w_device_get_input_type()); then all of its readers must want that.
@@ -149,6 +139,28 @@ static W2wDType *find_types(const W2wGraph *graph, const W2wDevice *device)
     return types;
 }
 
+static gboolean is_slice(const W2wTensor *tensor)
+{
+    return tensor->input_name == NULL && tensor->op.kind == W2W_OP_SLICE;
+}
+
+static Place *find_places(const W2wGraph *graph, const W2wDType *types)
+{
+    Place *places = g_new0(Place, graph->tensors->len);
+
+    for (guint i = 0; i < graph->tensors->len; i++) {
+        const W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);
+
+        places[i].tensor = i;
+        if (!is_slice(tensor))
+            continue;
+        places[i] = places[tensor->in[W2W_SLOT_X]->id];
+        places[i].offset += (gsize)tensor->op.params.slice.first *
+                            w2w_dtype_size(types[tensor->in[W2W_SLOT_X]->id]);
+    }
+    return places;
+}
+
 static Port *port_new(const W2wTensor *tensor, W2wDType type, void *memory)
 {
     Port *port = g_new0(Port, 1);
@@ -160,9 +172,16 @@ static Port *port_new(const W2wTensor *tensor, W2wDType type, void *memory)
     return port;
 }
 
+/* Until the next replay, from the first step on. */
+static void keep_readable(Block *block)
+{
+    block->first = 0;
+    block->last = G_MAXUINT;
+}
+
 /* Kernels for all live ops, in order; blocks[2i], blocks[2i + 1]: tensor i and its scratch. */
 static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kept,
-                              const W2wDType *types, GError **error)
+                              const W2wDType *types, const Place *places, GError **error)
 {
     GPtrArray *tensors = plan->graph->tensors;
 
@@ -174,11 +193,16 @@ static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kep
 
         if (tensor->dead && tensor->input_name == NULL)
             continue;
+        if (is_slice(tensor)) {
+            if (tensor->is_output)
+                keep_readable(&g_array_index(blocks, Block, 2 * places[i].tensor));
+            continue;
+        }
         block->size = round_up(n_bytes_of(tensor->shape, types[i]));
         block->first = tensor->input_name != NULL || kept[i] ? 0 : now;
-        block->last = tensor->input_name != NULL || kept[i] || tensor->is_output ? G_MAXUINT : now;
+        block->last = tensor->input_name != NULL || kept[i] ? G_MAXUINT : now;
         if (tensor->is_output)
-            block->first = 0; /* readable until the next replay, from the first step on */
+            keep_readable(block);
         if (tensor->input_name != NULL)
             continue;
         step.op = tensor->op;
@@ -189,7 +213,8 @@ static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kep
         plan->info.flops += w2w_op_flops(&tensor->op);
         for (guint slot = 0; slot < W2W_N_SLOTS; slot++) {
             if (tensor->in[slot] != NULL) {
-                Block *input = &g_array_index(blocks, Block, 2 * tensor->in[slot]->id);
+                Block *input =
+                    &g_array_index(blocks, Block, 2 * places[tensor->in[slot]->id].tensor);
 
                 input->last = MAX(input->last, now);
             }
@@ -202,38 +227,40 @@ static gboolean prepare_steps(W2wPlan *plan, GArray *blocks, const gboolean *kep
 }
 
 /* Addresses for steps and ports, once the blocks have their offsets. */
-static void bind(W2wPlan *plan, GArray *blocks, const W2wDType *types)
+static void bind(W2wPlan *plan, GArray *blocks, const W2wDType *types, const Place *places)
 {
     GPtrArray *tensors = plan->graph->tensors;
     guint now = 0;
 
-#define ADDRESS(index)                                                                             \
-    ((void *)((char *)plan->arena + g_array_index(blocks, Block, (index)).offset))
+#define ADDRESS(id)                                                                                \
+    ((void *)((char *)plan->arena + places[id].offset +                                            \
+              g_array_index(blocks, Block, 2 * places[id].tensor).offset))
     for (guint i = 0; i < tensors->len; i++) {
         const W2wTensor *tensor = g_ptr_array_index(tensors, i);
         Step *step;
 
-        if (tensor->dead || tensor->input_name != NULL)
+        if (tensor->dead || tensor->input_name != NULL || is_slice(tensor))
             continue;
         step = &g_array_index(plan->steps, Step, now++);
-        step->operands.out = ADDRESS(2 * i);
-        step->operands.scratch = ADDRESS(2 * i + 1);
+        step->operands.out = ADDRESS(i);
+        step->operands.scratch =
+            (char *)plan->arena + g_array_index(blocks, Block, 2 * i + 1).offset;
         for (guint slot = 0; slot < W2W_N_SLOTS; slot++)
             if (tensor->in[slot] != NULL)
-                step->operands.in[slot] = ADDRESS(2 * tensor->in[slot]->id);
+                step->operands.in[slot] = ADDRESS(tensor->in[slot]->id);
     }
     for (guint i = 0; i < plan->graph->inputs->len; i++) {
         const W2wTensor *tensor = g_ptr_array_index(plan->graph->input_tensors, i);
 
         g_hash_table_insert(plan->inputs, g_ptr_array_index(plan->graph->inputs, i),
-                            port_new(tensor, types[tensor->id], ADDRESS(2 * tensor->id)));
+                            port_new(tensor, types[tensor->id], ADDRESS(tensor->id)));
         g_ptr_array_add(plan->input_names, g_ptr_array_index(plan->graph->inputs, i));
     }
     for (guint i = 0; i < plan->graph->outputs->len; i++) {
         const W2wTensor *tensor = g_ptr_array_index(plan->graph->output_tensors, i);
 
         g_hash_table_insert(plan->outputs, g_ptr_array_index(plan->graph->outputs, i),
-                            port_new(tensor, types[tensor->id], ADDRESS(2 * tensor->id)));
+                            port_new(tensor, types[tensor->id], ADDRESS(tensor->id)));
         g_ptr_array_add(plan->output_names, g_ptr_array_index(plan->graph->outputs, i));
     }
 #undef ADDRESS
@@ -269,6 +296,7 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
     g_autoptr(GArray) blocks = g_array_new(FALSE, TRUE, sizeof(Block));
     g_autofree gboolean *kept = NULL;
     g_autofree W2wDType *types = NULL;
+    g_autofree Place *places = NULL;
     void *zeros;
     gsize n_bytes;
 
@@ -290,10 +318,11 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
     if (flags & W2W_PLAN_FUSE)
         w2w_graph_fuse(graph);
     w2w_graph_count_uses(graph);
-    kept = find_kept(graph);
+    kept = w2w_graph_find_kept(graph);
     types = find_types(graph, device);
+    places = find_places(graph, types);
     g_array_set_size(blocks, 2 * graph->tensors->len);
-    if (!prepare_steps(plan, blocks, kept, types, error))
+    if (!prepare_steps(plan, blocks, kept, types, places, error))
         return NULL;
     plan->info.n_ops = plan->steps->len;
     n_bytes = plan->info.arena_bytes = place_blocks(blocks);
@@ -301,7 +330,7 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
         device->klass->alloc(device, MAX(n_bytes, 1), "the activations of a model", error);
     if (plan->arena == NULL)
         return NULL;
-    bind(plan, blocks, types);
+    bind(plan, blocks, types, places);
     if (!alloc_converted(plan, error))
         return NULL;
 

@@ -28,7 +28,7 @@ W2wTensor *w2w_block_resnet(W2wRecorder *recorder, W2wTensor *x, W2wTensor *time
     h = w2w_activation(graph, h, params->activation);
     h = w2w_layer_conv2d(recorder, h, path, "conv2", n_out, &w2w_conv_3x3);
     h = w2w_add(graph, h, shortcut);
-    w2w_layer_inspect(recorder, h, path);
+    w2w_layer_end(recorder, h, path);
     return h;
 }
 
@@ -86,7 +86,7 @@ W2wTensor *w2w_block_transformer(W2wRecorder *recorder, W2wTensor *x, W2wTensor 
     }
     h = w2w_layer_linear(recorder, h, path, "proj_out", n_channels, form);
     h = w2w_add(recorder->graph, h, x);
-    w2w_layer_inspect(recorder, h, path);
+    w2w_layer_end(recorder, h, path);
     return h;
 }
 
@@ -97,7 +97,7 @@ W2wTensor *w2w_block_image_attention(W2wRecorder *recorder, W2wTensor *x, const 
 
     h = attend(recorder, h, h, path, 1, W2W_LINEAR_PLAIN);
     h = w2w_add(recorder->graph, h, x);
-    w2w_layer_inspect(recorder, h, path);
+    w2w_layer_end(recorder, h, path);
     return h;
 }
 
@@ -107,7 +107,7 @@ W2wTensor *w2w_block_downsample(W2wRecorder *recorder, W2wTensor *x, const char 
         .kernel = 3, .stride = 2, .padding = padding, .asymmetric = padding == 0};
     W2wTensor *h = w2w_layer_conv2d(recorder, x, path, "conv", w2w_tensor_get_shape(x).c, &params);
 
-    w2w_layer_inspect(recorder, h, path);
+    w2w_layer_end(recorder, h, path);
     return h;
 }
 
@@ -117,6 +117,6 @@ W2wTensor *w2w_block_upsample(W2wRecorder *recorder, W2wTensor *x, const char *p
     W2wTensor *h = w2w_upsample(recorder->graph, x, height, width);
 
     h = w2w_layer_conv2d(recorder, h, path, "conv", w2w_tensor_get_shape(x).c, &w2w_conv_3x3);
-    w2w_layer_inspect(recorder, h, path);
+    w2w_layer_end(recorder, h, path);
     return h;
 }

@@ -7,7 +7,7 @@
  *
  * Ops are recorded in the order in which the planner fuses them: a convolution right
  * before the addition of what belongs to it, a norm right before its activation.
- * `path` is the block's module path; w2w_layer_inspect() is called on every result.
+ * `path` is the block's module path; w2w_layer_end() is called on every result.
  */
 #pragma once
 

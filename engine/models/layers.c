@@ -2,6 +2,7 @@
 /* One module of the file, one op of the graph. */
 #include "engine/models/layers.h"
 
+#include "engine/graph/gradient.h"
 #include "engine/models/unet.h"
 
 char *w2w_module_path(const char *parent, const char *name)
@@ -99,10 +100,11 @@ W2wTensor *w2w_layer_layer_norm(W2wRecorder *recorder, W2wTensor *x, const char 
                           vector(recorder, path, "bias", n_channels), eps);
 }
 
-void w2w_layer_inspect(W2wRecorder *recorder, W2wTensor *x, const char *path)
+void w2w_layer_end(W2wRecorder *recorder, W2wTensor *x, const char *path)
 {
     g_autofree char *name = g_strconcat("inside.", path, NULL);
 
+    w2w_graph_end_block(recorder->graph, x);
     if (recorder->inspect)
         w2w_graph_output(recorder->graph, name, x);
 }

@@ -58,7 +58,10 @@ W2wTensor *w2w_layer_group_norm(W2wRecorder *recorder, W2wTensor *x, const char 
 W2wTensor *w2w_layer_layer_norm(W2wRecorder *recorder, W2wTensor *x, const char *parent,
                                 const char *name, float eps);
 
-/* Names the output of module `path` "inside.<path>" where the recording is for inspection. */
-void w2w_layer_inspect(W2wRecorder *recorder, W2wTensor *x, const char *path);
+/*
+ * x is the output of module `path`, a block that reverse mode may compute a second time
+ * (w2w_graph_end_block()). Where the recording is for inspection it is named "inside.<path>".
+ */
+void w2w_layer_end(W2wRecorder *recorder, W2wTensor *x, const char *path);
 
 G_END_DECLS

@@ -71,7 +71,7 @@ static W2wTensor *record_time(Recording *recording, W2wTensor *timesteps)
     h = w2w_layer_linear(recorder, h, module, "linear_1", config->time_width, W2W_LINEAR_PLAIN);
     h = w2w_activation(recorder->graph, h, config->activation);
     h = w2w_layer_linear(recorder, h, module, "linear_2", config->time_width, W2W_LINEAR_PLAIN);
-    w2w_layer_inspect(recorder, h, module);
+    w2w_layer_end(recorder, h, module);
     return w2w_activation(recorder->graph, h, config->activation);
 }
 
@@ -112,7 +112,7 @@ static W2wTensor *record_mid(Recording *recording, W2wTensor *h)
         h = record_transformer(recording, h, block, 0, &params);
         h = record_resnet(recording, h, block, 1, level->n_channels);
     }
-    w2w_layer_inspect(&recording->recorder, h, block);
+    w2w_layer_end(&recording->recorder, h, block);
     return h;
 }
 
@@ -181,7 +181,7 @@ static W2wGraph *record(W2wUnet *unet, const W2wUnetRecordOptions *options, GHas
         (W2wShape){options->batch, 1, options->text_length, config->text_width});
     recording.time = record_time(&recording, timesteps);
     h = w2w_layer_conv2d(recorder, h, "", "conv_in", n_channels, &conv_in);
-    w2w_layer_inspect(recorder, h, "conv_in");
+    w2w_layer_end(recorder, h, "conv_in");
     g_ptr_array_add(skips, h);
     for (guint i = 0; i < config->n_levels; i++)
         h = record_down(&recording, h, i);
@@ -189,7 +189,7 @@ static W2wGraph *record(W2wUnet *unet, const W2wUnetRecordOptions *options, GHas
     for (guint i = 0; i < config->n_levels; i++)
         h = record_up(&recording, h, i);
     h = w2w_layer_group_norm(recorder, h, "", "conv_norm_out", config->n_groups, config->eps);
-    w2w_layer_inspect(recorder, h, "conv_norm_out");
+    w2w_layer_end(recorder, h, "conv_norm_out");
     h = w2w_activation(graph, h, config->activation);
     h = w2w_layer_conv2d(recorder, h, "", "conv_out", config->n_channels, &conv_out);
     w2w_graph_output(graph, "noise_pred", h);

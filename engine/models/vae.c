@@ -43,7 +43,7 @@ static W2wTensor *record_conv_in(Recording *recording, W2wTensor *h, gint n_chan
     g_autofree char *path = w2w_module_path(recording->side, "conv_in");
 
     h = w2w_layer_conv2d(&recording->recorder, h, "", path, n_channels, &w2w_conv_3x3);
-    w2w_layer_inspect(&recording->recorder, h, path);
+    w2w_layer_end(&recording->recorder, h, path);
     return h;
 }
 
@@ -69,7 +69,7 @@ static W2wTensor *record_mid(Recording *recording, W2wTensor *h)
         h = w2w_block_image_attention(&recording->recorder, h, attention,
                                       recording->config->n_groups, EPS);
     h = record_resnets(recording, h, block, 1, 1, n_channels);
-    w2w_layer_inspect(&recording->recorder, h, block);
+    w2w_layer_end(&recording->recorder, h, block);
     return h;
 }
 
@@ -89,7 +89,7 @@ static W2wTensor *record_quant(Recording *recording, W2wTensor *h, const char *p
 {
     h = w2w_layer_linear(&recording->recorder, h, "", path, w2w_tensor_get_shape(h).c,
                          W2W_LINEAR_CONV);
-    w2w_layer_inspect(&recording->recorder, h, path);
+    w2w_layer_end(&recording->recorder, h, path);
     return h;
 }
 
@@ -108,7 +108,7 @@ static W2wGraph *record_encode(W2wVae *vae, gint batch, gint height, gint width,
         h = record_resnets(&recording, h, block, 0, (guint)config->n_layers, config->channels[i]);
         if (i + 1 < config->n_levels)
             h = w2w_block_downsample(recorder, h, sampler, 0);
-        w2w_layer_inspect(recorder, h, block);
+        w2w_layer_end(recorder, h, block);
     }
     h = record_mid(&recording, h);
     h = record_conv_out(&recording, h, 2 * config->latent_channels);
@@ -139,7 +139,7 @@ static W2wGraph *record_decode(W2wVae *vae, gint batch, gint height, gint width,
         h = record_resnets(&recording, h, block, 0, (guint)config->n_layers + 1, n_channels);
         if (i + 1 < config->n_levels)
             h = w2w_block_upsample(recorder, h, sampler, 2 * size.h, 2 * size.w);
-        w2w_layer_inspect(recorder, h, block);
+        w2w_layer_end(recorder, h, block);
     }
     h = record_conv_out(&recording, h, 3);
     w2w_graph_output(recorder->graph, "image", h);
