@@ -16,17 +16,13 @@ W2wTensor *w2w_add(W2wGraph *graph, W2wTensor *first, W2wTensor *second)
 /* What was spread over images or pixels comes back as a sum over them. */
 void w2w_add_vjp(W2wGradient *walk, W2wTensor *node, W2wTensor *d_out)
 {
-    W2wTensor *const inputs[W2W_N_SLOTS] = {[W2W_SLOT_X] = d_out};
-
     for (guint slot = W2W_SLOT_FIRST; slot <= W2W_SLOT_SECOND; slot++) {
         W2wTensor *x = node->in[slot];
-        const W2wOp op = {.kind = W2W_OP_SUM, .out = x->shape};
 
-        if (!w2w_gradient_wants(walk, x))
-            continue;
-        w2w_gradient_add(walk, x,
-                         w2w_shape_equal(x->shape, node->shape)
-                             ? d_out
-                             : w2w_graph_append(w2w_gradient_get_graph(walk), &op, inputs));
+        if (w2w_gradient_wants(walk, x))
+            w2w_gradient_add(walk, x,
+                             w2w_shape_equal(x->shape, node->shape)
+                                 ? d_out
+                                 : w2w_sum(w2w_gradient_get_graph(walk), d_out, x->shape));
     }
 }

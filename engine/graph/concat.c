@@ -14,16 +14,14 @@ W2wTensor *w2w_concat(W2wGraph *graph, W2wTensor *first, W2wTensor *second)
 
 void w2w_concat_vjp(W2wGradient *walk, W2wTensor *node, W2wTensor *d_out)
 {
-    W2wTensor *const inputs[W2W_N_SLOTS] = {[W2W_SLOT_X] = d_out};
     gint first = 0;
 
     for (guint slot = W2W_SLOT_FIRST; slot <= W2W_SLOT_SECOND; slot++) {
         W2wTensor *x = node->in[slot];
-        const W2wOp op = {
-            .kind = W2W_OP_COLUMNS, .out = x->shape, .params.columns = {.first = first}};
 
-        first += x->shape.c;
         if (w2w_gradient_wants(walk, x))
-            w2w_gradient_add(walk, x, w2w_graph_append(w2w_gradient_get_graph(walk), &op, inputs));
+            w2w_gradient_add(walk, x,
+                             w2w_columns(w2w_gradient_get_graph(walk), d_out, first, x->shape.c));
+        first += x->shape.c;
     }
 }

@@ -98,15 +98,6 @@ W2wTensor *w2w_graph_append(W2wGraph *graph, const W2wOp *op, W2wTensor *const i
     return tensor;
 }
 
-W2wTensor *w2w_slice(W2wGraph *graph, W2wTensor *x, gint64 first, W2wShape shape)
-{
-    const W2wOp op = {.kind = W2W_OP_SLICE, .out = shape, .params.slice = {.first = first}};
-    W2wTensor *const inputs[W2W_N_SLOTS] = {[W2W_SLOT_X] = x};
-
-    g_assert(first >= 0 && first + w2w_shape_n_elements(shape) <= w2w_shape_n_elements(x->shape));
-    return w2w_graph_append(graph, &op, inputs);
-}
-
 static W2wTensor *find_by_name(const GPtrArray *names, const GPtrArray *tensors, const char *name)
 {
     for (guint i = 0; i < names->len; i++)

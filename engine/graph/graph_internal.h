@@ -46,6 +46,19 @@ W2wTensor *w2w_graph_append(W2wGraph *graph, const W2wOp *op, W2wTensor *const i
  */
 W2wTensor *w2w_slice(W2wGraph *graph, W2wTensor *x, gint64 first, W2wShape shape);
 
+/* n neighbouring columns of x, from `first` on. */
+W2wTensor *w2w_columns(W2wGraph *graph, W2wTensor *x, gint first, gint n);
+
+/* (1,1,R,C) → (1,1,C,R) */
+W2wTensor *w2w_transpose(W2wGraph *graph, W2wTensor *x);
+
+/* (N,H,W,C) → out: (N,1,1,C) or (1,H,W,C) */
+W2wTensor *w2w_sum(W2wGraph *graph, W2wTensor *x, W2wShape out);
+
+/* Of a layer with LoRA factors: their gradients, in their shapes. */
+void w2w_lora_gradient(W2wGraph *graph, W2wTensor *x, W2wTensor *d_out, W2wTensor *lora_a,
+                       W2wTensor *lora_b, float scale, W2wTensor **d_a, W2wTensor **d_b);
+
 /* Per tensor: is everything that it is computed from an input that is kept? Caller frees. */
 gboolean *w2w_graph_find_kept(const W2wGraph *graph);
 
