@@ -27,11 +27,17 @@ G_STATIC_ASSERT(G_N_ELEMENTS(w2w_device_names) == G_N_ELEMENTS(devices) + 1);
 W2wDevice *w2w_device_new(const char *name, const W2wDeviceOptions *options, GError **error)
 {
     const W2wDeviceOptions defaults = {0};
+    W2wDevice *device;
     g_autofree char *known = NULL;
 
     for (gsize i = 0; i < G_N_ELEMENTS(devices); i++)
-        if (g_str_equal(name, w2w_device_names[i]))
-            return devices[i].create(options != NULL ? options : &defaults, error);
+        if (g_str_equal(name, w2w_device_names[i])) {
+            options = options != NULL ? options : &defaults;
+            device = devices[i].create(options, error);
+            if (device != NULL)
+                device->options = *options;
+            return device;
+        }
     known = g_strjoinv(", ", (char **)w2w_device_names);
     g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                 "There is no device \"%s\" in this program; the devices are: %s.", name, known);
@@ -68,6 +74,20 @@ char *w2w_device_describe(const W2wDevice *device)
         if (g_str_equal(device->klass->name, w2w_device_names[i]))
             return devices[i].describe(device);
     g_assert_not_reached();
+}
+
+void w2w_device_begin_measuring(W2wDevice *device)
+{
+    g_assert(!device->measuring);
+    device->measuring = TRUE;
+    device->measured_bytes = 0;
+}
+
+void w2w_device_end_measuring(W2wDevice *device, gsize *n_bytes)
+{
+    g_assert(device->measuring);
+    device->measuring = FALSE;
+    *n_bytes = device->measured_bytes;
 }
 
 W2wKernel *w2w_kernel_prepare(W2wDevice *device, const W2wOp *op, GError **error)

@@ -69,17 +69,20 @@ typedef struct {
     W2wPrepareFunc prepare[W2W_N_OPS];
 } W2wDeviceClass;
 
+typedef struct {
+    guint n_threads; /* 0: as many as there are processors */
+    W2wComputeType compute_type;
+} W2wDeviceOptions;
+
 /* Devices embed this at their start. */
 struct _W2wDevice {
     const W2wDeviceClass *klass;
     W2wComputeType compute_type; /* never AUTO */
     W2wDType element_type;       /* of activations in the device's memory: F32, BF16 or F64 */
+    W2wDeviceOptions options;    /* that it was made with */
+    gboolean measuring;          /* see w2w_device_begin_measuring() */
+    gsize measured_bytes;
 };
-
-typedef struct {
-    guint n_threads; /* 0: as many as there are processors */
-    W2wComputeType compute_type;
-} W2wDeviceOptions;
 
 /*
  * By name ("cpu", "reference"). W2W_ERROR_USAGE names the devices that there are, or the compute
@@ -104,6 +107,14 @@ W2wDType w2w_device_get_input_type(const W2wDevice *device, W2wOpKind kind, gint
 
 /* What runs and why, for people: "cpu: 8 threads, AVX2". Caller frees. */
 char *w2w_device_describe(const W2wDevice *device);
+
+/*
+ * In between, kernels are prepared to see what they would take: no weight is packed or converted,
+ * and what that would allocate is counted, once for each that kernels share and not at all for those
+ * that the device has. Such kernels are freed without ever being run, before others are prepared.
+ */
+void w2w_device_begin_measuring(W2wDevice *device);
+void w2w_device_end_measuring(W2wDevice *device, gsize *n_bytes);
 
 /* W2W_ERROR_MEMORY, or W2W_ERROR_UNSUPPORTED for an op or shape that the device does not have. */
 W2wKernel *w2w_kernel_prepare(W2wDevice *device, const W2wOp *op, GError **error);

@@ -61,3 +61,14 @@ void w2w_noise_schedule_clear(W2wNoiseSchedule *schedule)
     schedule->alphas_cumprod = NULL;
     schedule->n_train_timesteps = 0;
 }
+
+void w2w_noise_schedule_add_noise(const W2wNoiseSchedule *schedule, guint timestep, gsize n,
+                                  const float *latents, const float *noise, float *out)
+{
+    const float a = (float)schedule->alphas_cumprod[timestep];
+    const float signal = sqrtf(a), rest = sqrtf(1.0f - a);
+
+    g_assert(timestep < schedule->n_train_timesteps);
+    for (gsize i = 0; i < n; i++)
+        out[i] = signal * latents[i] + rest * noise[i];
+}

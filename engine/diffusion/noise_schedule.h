@@ -44,4 +44,11 @@ gboolean w2w_noise_schedule_init(W2wNoiseSchedule *schedule, const W2wBetas *bet
                                  const char *path, GError **error);
 void w2w_noise_schedule_clear(W2wNoiseSchedule *schedule);
 
+/*
+ * What training makes of latents (n) and noise (n) at a timestep < n_train_timesteps, in float32
+ * as diffusers' DDPMScheduler.add_noise: sqrt(a) · latents + sqrt(1 − a) · noise.
+ */
+void w2w_noise_schedule_add_noise(const W2wNoiseSchedule *schedule, guint timestep, gsize n,
+                                  const float *latents, const float *noise, float *out);
+
 G_END_DECLS

@@ -149,12 +149,21 @@ const char *const *w2w_plan_get_input_names(const W2wPlan *plan);
 const char *const *w2w_plan_get_output_names(const W2wPlan *plan);
 
 typedef struct {
-    guint n_ops;       /* after fusion */
-    guint n_recorded;  /* before */
-    gsize arena_bytes; /* activations and scratch */
-    double flops;      /* of one replay of everything */
+    guint n_ops;        /* after fusion */
+    guint n_recorded;   /* before */
+    gsize arena_bytes;  /* activations and scratch */
+    gsize weight_bytes; /* packed for this plan, beside what the device had already; only of
+                           w2w_plan_measure() */
+    double flops;       /* of one replay of everything */
 } W2wPlanInfo;
 W2wPlanInfo w2w_plan_get_info(const W2wPlan *plan);
+
+/*
+ * What w2w_plan_new() would take, without taking it: takes over `graph`, prepares nothing that is
+ * kept and allocates nothing that is large. W2W_ERROR_UNSUPPORTED.
+ */
+gboolean w2w_plan_measure(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, W2wPlanInfo *info,
+                          GError **error);
 
 /* A table of the ops with shapes and their share of `n_replays` replays' time, for the developer.
  * Caller frees. */

@@ -290,16 +290,30 @@ static gboolean alloc_converted(W2wPlan *plan, GError **error)
     return plan->converted != NULL;
 }
 
-W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GError **error)
-{
-    g_autoptr(W2wPlan) plan = g_new0(W2wPlan, 1);
-    g_autoptr(GArray) blocks = g_array_new(FALSE, TRUE, sizeof(Block));
-    g_autofree gboolean *kept = NULL;
-    g_autofree W2wDType *types = NULL;
-    g_autofree Place *places = NULL;
-    void *zeros;
-    gsize n_bytes;
+/* Fuses, prepares all kernels and says where everything will lie: all but the arena itself. */
+typedef struct {
+    W2wPlan *plan;
+    GArray *blocks;
+    W2wDType *types;
+    Place *places;
+} Layout;
 
+static void layout_clear(Layout *layout)
+{
+    w2w_plan_free(layout->plan);
+    g_array_unref(layout->blocks);
+    g_free(layout->types);
+    g_free(layout->places);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)
+
+static gboolean lay_out(Layout *layout, W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags,
+                        GError **error)
+{
+    W2wPlan *plan = layout->plan = g_new0(W2wPlan, 1);
+    g_autofree gboolean *kept = NULL;
+
+    layout->blocks = g_array_new(FALSE, TRUE, sizeof(Block));
     plan->graph = graph;
     plan->device = device;
     plan->steps = g_array_new(FALSE, TRUE, sizeof(Step));
@@ -313,24 +327,51 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
     for (guint i = 0; i < graph->tensors->len; i++) {
         const W2wTensor *tensor = g_ptr_array_index(graph->tensors, i);
 
-        plan->info.n_recorded += tensor->input_name == NULL && !tensor->dead;
+        plan->info.n_recorded += tensor->input_name == NULL && !tensor->dead && !is_slice(tensor);
     }
     if (flags & W2W_PLAN_FUSE)
         w2w_graph_fuse(graph);
     w2w_graph_count_uses(graph);
     kept = w2w_graph_find_kept(graph);
-    types = find_types(graph, device);
-    places = find_places(graph, types);
-    g_array_set_size(blocks, 2 * graph->tensors->len);
-    if (!prepare_steps(plan, blocks, kept, types, places, error))
-        return NULL;
+    layout->types = find_types(graph, device);
+    layout->places = find_places(graph, layout->types);
+    g_array_set_size(layout->blocks, 2 * graph->tensors->len);
+    if (!prepare_steps(plan, layout->blocks, kept, layout->types, layout->places, error))
+        return FALSE;
     plan->info.n_ops = plan->steps->len;
-    n_bytes = plan->info.arena_bytes = place_blocks(blocks);
-    plan->arena =
-        device->klass->alloc(device, MAX(n_bytes, 1), "the activations of a model", error);
+    plan->info.arena_bytes = place_blocks(layout->blocks);
+    return TRUE;
+}
+
+gboolean w2w_plan_measure(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, W2wPlanInfo *info,
+                          GError **error)
+{
+    g_auto(Layout) layout = {0};
+    gboolean succeeded;
+    gsize weight_bytes;
+
+    w2w_device_begin_measuring(device);
+    succeeded = lay_out(&layout, graph, device, flags, error);
+    w2w_device_end_measuring(device, &weight_bytes);
+    *info = layout.plan->info;
+    info->weight_bytes = weight_bytes;
+    return succeeded;
+}
+
+W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GError **error)
+{
+    g_auto(Layout) layout = {0};
+    W2wPlan *plan;
+    void *zeros;
+
+    if (!lay_out(&layout, graph, device, flags, error))
+        return NULL;
+    plan = layout.plan;
+    plan->arena = device->klass->alloc(device, MAX(plan->info.arena_bytes, 1),
+                                       "the activations of a model", error);
     if (plan->arena == NULL)
         return NULL;
-    bind(plan, blocks, types, places);
+    bind(plan, layout.blocks, layout.types, layout.places);
     if (!alloc_converted(plan, error))
         return NULL;
 
@@ -345,7 +386,7 @@ W2wPlan *w2w_plan_new(W2wGraph *graph, W2wDevice *device, W2wPlanFlags flags, GE
         device->klass->upload(device, port->memory, zeros, size);
         w2w_aligned_free(zeros);
     }
-    return g_steal_pointer(&plan);
+    return g_steal_pointer(&layout.plan);
 }
 
 void w2w_plan_free(W2wPlan *plan)

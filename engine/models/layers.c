@@ -54,6 +54,12 @@ W2wTensor *w2w_layer_linear(W2wRecorder *recorder, W2wTensor *x, const char *par
     return w2w_linear(recorder->graph, x, weight, bias);
 }
 
+static W2wTensor *factor(W2wRecorder *recorder, const char *name, W2wShape shape)
+{
+    return recorder->lora_changes ? w2w_graph_input(recorder->graph, name, shape)
+                                  : w2w_graph_kept_input(recorder->graph, name, shape);
+}
+
 W2wTensor *w2w_layer_projection(W2wRecorder *recorder, W2wTensor *x, const char *parent,
                                 const char *name, gint n_out, W2wLinearForm form)
 {
@@ -75,8 +81,8 @@ W2wTensor *w2w_layer_projection(W2wRecorder *recorder, W2wTensor *x, const char 
 
     weight = matrix(recorder, path, n_out, n_in, form);
     bias = form == W2W_LINEAR_NO_BIAS ? NULL : vector(recorder, path, "bias", n_out);
-    lora_a = w2w_graph_kept_input(recorder->graph, name_a, (W2wShape){1, 1, rank, n_in});
-    lora_b = w2w_graph_kept_input(recorder->graph, name_b, (W2wShape){1, 1, n_out, rank});
+    lora_a = factor(recorder, name_a, (W2wShape){1, 1, rank, n_in});
+    lora_b = factor(recorder, name_b, (W2wShape){1, 1, n_out, rank});
     return w2w_linear_lora(recorder->graph, x, weight, bias, lora_a, lora_b, recorder->lora_scale);
 }
 

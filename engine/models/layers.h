@@ -24,6 +24,7 @@ typedef struct {
     GHashTable *lora_paths; /* set of full paths */
     gint lora_rank;
     float lora_scale;
+    gboolean lora_changes; /* see W2wUnetRecordOptions */
 
     /* Where not NULL: every projection that could take a LoRA is noted here (W2wLoraTarget). */
     GArray *lora_targets;

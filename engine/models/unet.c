@@ -165,6 +165,7 @@ static W2wGraph *record(W2wUnet *unet, const W2wUnetRecordOptions *options, GHas
                      .lora_paths = lora_paths,
                      .lora_rank = options->lora_rank,
                      .lora_scale = options->lora_scale,
+                     .lora_changes = options->lora_changes,
                      .lora_targets = lora_targets},
         .config = config,
         .resnet = {config->n_groups, config->eps, config->activation},

@@ -64,7 +64,8 @@ typedef struct {
     gint text_length;
     const char *const *lora_paths; /* NULL terminated: targets that get LoRA inputs; NULL: none */
     gint lora_rank;
-    float lora_scale; /* alpha / rank */
+    float lora_scale;      /* alpha / rank */
+    gboolean lora_changes; /* with every replay (training), not rarely: plain inputs */
     gboolean inspect; /* also output "inside.<module>" of every resnet, attention and sampler */
 } W2wUnetRecordOptions;
 

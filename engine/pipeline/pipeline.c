@@ -33,6 +33,7 @@ void w2w_pipeline_free(W2wPipeline *pipeline)
     g_clear_pointer(&pipeline->unet, w2w_unet_free);
     g_clear_pointer(&pipeline->vae, w2w_vae_free);
     g_free(pipeline->scheduler_path);
+    w2w_scheduler_free(pipeline->scheduler);
     g_free(pipeline->fingerprint);
     w2w_device_free(pipeline->device);
     w2w_world_free(pipeline->world);
@@ -52,6 +53,16 @@ W2wDevice *w2w_pipeline_get_device(const W2wPipeline *pipeline)
 W2wPipelineCounts w2w_pipeline_get_counts(const W2wPipeline *pipeline)
 {
     return pipeline->counts;
+}
+
+const W2wNoiseSchedule *w2w_pipeline_get_noise_schedule(const W2wPipeline *pipeline)
+{
+    return w2w_scheduler_get_noise_schedule(pipeline->scheduler);
+}
+
+double w2w_pipeline_get_scaling_factor(const W2wPipeline *pipeline)
+{
+    return w2w_vae_get_scaling_factor(pipeline->vae);
 }
 
 W2wPipelineSizes w2w_pipeline_get_sizes(const W2wPipeline *pipeline)
@@ -110,11 +121,11 @@ static gboolean open_models(W2wPipeline *pipeline, const char *model, GError **e
     g_autofree char *text_encoder = w2w_model_part_path(model, "text_encoder");
     g_autofree char *unet = w2w_model_part_path(model, "unet");
     g_autofree char *vae = w2w_model_part_path(model, "vae");
-    g_autoptr(W2wScheduler) scheduler = NULL;
 
     pipeline->scheduler_path = w2w_model_scheduler_path(model);
-    scheduler = w2w_scheduler_new_from_file(W2W_SCHEDULER_PNDM, pipeline->scheduler_path, error);
-    if (scheduler == NULL)
+    pipeline->scheduler =
+        w2w_scheduler_new_from_file(W2W_SCHEDULER_PNDM, pipeline->scheduler_path, error);
+    if (pipeline->scheduler == NULL)
         return FALSE;
     pipeline->tokenizer = w2w_tokenizer_new(tokenizer, error);
     if (pipeline->tokenizer == NULL)

@@ -136,6 +136,12 @@ float *w2w_pipeline_predict_noise(W2wPipeline *pipeline, const W2wIdentity *iden
 gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gint width,
                                    gint height, float *mean, float *std, GError **error);
 
+/* What the model was trained with: how much of the signal each timestep leaves. Owned. */
+const W2wNoiseSchedule *w2w_pipeline_get_noise_schedule(const W2wPipeline *pipeline);
+
+/* Latents as the UNet sees them are the VAE's times this. */
+double w2w_pipeline_get_scaling_factor(const W2wPipeline *pipeline);
+
 /* Tokens of a text (77), the UNet's latents and the VAE's: what the sizes above depend on. */
 typedef struct {
     gint text_length, text_width;

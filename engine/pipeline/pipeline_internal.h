@@ -50,6 +50,7 @@ struct _W2wPipeline {
     W2wUnet *unet;
     W2wVae *vae;
     char *scheduler_path;
+    W2wScheduler *scheduler; /* for its noise schedule: what the model was trained with */
     char *fingerprint;
     W2wPipelineSizes sizes;
     W2wPipelineCounts counts;

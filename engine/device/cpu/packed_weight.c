@@ -57,16 +57,20 @@ W2wPackedWeight *w2w_packed_weight_get(W2wCpuDevice *device, W2wArray *source, c
 {
     const W2wPackedWeight key = {.source = source, .layout = (char *)layout, .n_bytes = n_bytes};
     W2wPackedWeight *weight = g_hash_table_lookup(device->packed_weights, &key);
-    void *data;
+    void *data = NULL;
 
     if (weight != NULL) {
         weight->n_users++;
         return weight;
     }
-    data = w2w_aligned_alloc(n_bytes, 1, "a packed weight", error);
-    if (data == NULL)
-        return NULL;
-    pack(source, data, pack_data);
+    if (device->parent.measuring) {
+        device->parent.measured_bytes += n_bytes;
+    } else {
+        data = w2w_aligned_alloc(n_bytes, 1, "a packed weight", error);
+        if (data == NULL)
+            return NULL;
+        pack(source, data, pack_data);
+    }
     weight = g_new0(W2wPackedWeight, 1);
     weight->device = device;
     weight->source = w2w_array_ref(source);

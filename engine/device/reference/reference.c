@@ -82,6 +82,10 @@ W2wKernel *w2w_reference_kernel_new(W2wDevice *device, const W2wOp *op, W2wRefer
     for (gint i = 0; i < W2W_N_WEIGHTS; i++) {
         if (op->weight[i] == NULL)
             continue;
+        if (device->measuring) {
+            device->measured_bytes += (gsize)op->weight[i]->n_elements * sizeof(double);
+            continue;
+        }
         kernel->weight[i] = w2w_aligned_alloc((gsize)op->weight[i]->n_elements, sizeof(double),
                                               "a weight of the reference device", error);
         if (kernel->weight[i] == NULL) {
@@ -129,7 +133,7 @@ W2wKernel *w2w_reference_product_new(W2wDevice *device, const W2wOp *op, W2wRefe
     W2wKernel *kernel = w2w_reference_kernel_new(
         device, op, run, (gsize)w2w_reference_n_columns(op) + n_scratch, error);
 
-    if (kernel != NULL && !turn_weight((W2wReferenceKernel *)kernel, error))
+    if (kernel != NULL && !device->measuring && !turn_weight((W2wReferenceKernel *)kernel, error))
         g_clear_pointer(&kernel, kernel_free);
     return kernel;
 }
