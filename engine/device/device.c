@@ -96,8 +96,9 @@ W2wKernel *w2w_kernel_prepare(W2wDevice *device, const W2wOp *op, GError **error
 
     if (prepare == NULL) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                    "The device \"%s\" cannot compute the operation \"%s\".", device->klass->name,
-                    w2w_op_kind_name(op->kind));
+                    "The device \"%s\" cannot compute the operation \"%s\" in %s.",
+                    device->klass->name, w2w_op_kind_name(op->kind),
+                    w2w_compute_type_names[device->compute_type]);
         return NULL;
     }
     return prepare(device, op, error);

@@ -17,6 +17,7 @@ typedef struct {
     gint out_h, out_w; /* of one phase: the input's size for the sub-pixel form */
     gint kernel_h, kernel_w, stride, pad_top, pad_left;
     gint seen_h, seen_w; /* the input as the kernel's window sees it: enlarged or not */
+    gint zeros_between;  /* of `seen`, only every so many rows and columns are the input's; or 1 */
     gboolean subpixel;
     w2w_element *zeros; /* (kernel_w · in.c) */
 } Conv2dKernel;
@@ -36,10 +37,17 @@ static const w2w_element *find_tap(const Conv2dKernel *kernel, const Window *win
 
     if (y < 0 || y >= kernel->seen_h || x < 0 || x >= kernel->seen_w)
         return kernel->zeros;
-    if (kernel->seen_h != in.h)
-        y = y * in.h / kernel->seen_h;
-    if (kernel->seen_w != in.w)
-        x = x * in.w / kernel->seen_w;
+    if (kernel->zeros_between > 1) {
+        if (y % kernel->zeros_between != 0 || x % kernel->zeros_between != 0)
+            return kernel->zeros;
+        y /= kernel->zeros_between;
+        x /= kernel->zeros_between;
+    } else {
+        if (kernel->seen_h != in.h)
+            y = y * in.h / kernel->seen_h;
+        if (kernel->seen_w != in.w)
+            x = x * in.w / kernel->seen_w;
+    }
     return window->picture + (y * in.w + x) * in.c;
 }
 
@@ -114,6 +122,7 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_conv2d)(W2wDevice *device, const W2wOp *op, GE
 {
     Conv2dKernel *kernel = g_new0(Conv2dKernel, 1);
     const W2wShape in = op->in[W2W_SLOT_X];
+    W2wGemmForm form = op->params.conv2d.rotated ? W2W_GEMM_TURNED : W2W_GEMM_PLAIN;
 
     kernel->parent.parent.free = free_conv2d;
     kernel->parent.rows_func = find_rows;
@@ -127,22 +136,28 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_conv2d)(W2wDevice *device, const W2wOp *op, GE
     kernel->pad_left = op->params.conv2d.pad_left;
     kernel->seen_h = op->params.conv2d.upsampled_h != 0 ? op->params.conv2d.upsampled_h : in.h;
     kernel->seen_w = op->params.conv2d.upsampled_w != 0 ? op->params.conv2d.upsampled_w : in.w;
-    kernel->subpixel = kernel->seen_h == 2 * in.h && kernel->seen_w == 2 * in.w &&
-                       kernel->kernel_h == 3 && kernel->kernel_w == 3 && kernel->stride == 1 &&
-                       kernel->pad_top == 1 && kernel->pad_left == 1 &&
-                       op->out.h == kernel->seen_h && op->out.w == kernel->seen_w;
+    kernel->zeros_between = MAX(op->params.conv2d.zeros_between, 1);
+    if (kernel->zeros_between > 1) {
+        kernel->seen_h = (in.h - 1) * kernel->zeros_between + 1;
+        kernel->seen_w = (in.w - 1) * kernel->zeros_between + 1;
+    }
+    kernel->subpixel = !op->params.conv2d.rotated && kernel->seen_h == 2 * in.h &&
+                       kernel->seen_w == 2 * in.w && kernel->kernel_h == 3 &&
+                       kernel->kernel_w == 3 && kernel->stride == 1 && kernel->pad_top == 1 &&
+                       kernel->pad_left == 1 && op->out.h == kernel->seen_h &&
+                       op->out.w == kernel->seen_w;
     if (kernel->subpixel) {
         /* Even outputs look one source pixel back, odd ones do not: the phase is added in
          * find_rows(). */
         kernel->seen_h = kernel->out_h = in.h;
         kernel->seen_w = kernel->out_w = in.w;
         kernel->kernel_h = kernel->kernel_w = 2;
+        form = W2W_GEMM_SUBPIXEL;
     }
     kernel->zeros = w2w_aligned_alloc0((gsize)kernel->kernel_w * in.c, sizeof(w2w_element),
                                        "a convolution", error);
     if (kernel->zeros == NULL ||
-        !W2W_CPU_SYMBOL(gemm_init)(&kernel->parent, device, op,
-                                   kernel->subpixel ? W2W_GEMM_SUBPIXEL : W2W_GEMM_PLAIN, error)) {
+        !W2W_CPU_SYMBOL(gemm_init)(&kernel->parent, device, op, form, error)) {
         free_conv2d(&kernel->parent.parent);
         return NULL;
     }

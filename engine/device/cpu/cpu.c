@@ -40,7 +40,13 @@ static void cpu_destroy(W2wDevice *device)
     g_free(cpu);
 }
 
-#define INSTRUCTION_SET(set_name, type, suffix, what, hidden)                                      \
+/* The ops of reverse mode are there in float32 only. */
+/* clang-format off */
+#define TRAINING_OPS(suffix)                                                                       \
+    [W2W_OP_LORA_GRADIENT] = w2w_cpu_prepare_lora_gradient_##suffix
+/* clang-format on */
+
+#define INSTRUCTION_SET(set_name, type, suffix, what, hidden, ...)                                 \
     {                                                                                              \
         .name = set_name, .compute_type = type, .remark = what, .by_name_only = hidden,            \
         .klass = {                                                                                 \
@@ -50,21 +56,19 @@ static void cpu_destroy(W2wDevice *device)
             .upload = cpu_copy,                                                                    \
             .download = cpu_copy,                                                                  \
             .destroy = cpu_destroy,                                                                \
-            .prepare =                                                                             \
-                {                                                                                  \
-                    [W2W_OP_CONV2D] = w2w_cpu_prepare_conv2d_##suffix,                             \
-                    [W2W_OP_LINEAR] = w2w_cpu_prepare_linear_##suffix,                             \
-                    [W2W_OP_GROUP_NORM] = w2w_cpu_prepare_group_norm_##suffix,                     \
-                    [W2W_OP_LAYER_NORM] = w2w_cpu_prepare_layer_norm_##suffix,                     \
-                    [W2W_OP_ATTENTION] = w2w_cpu_prepare_attention_##suffix,                       \
-                    [W2W_OP_GEGLU] = w2w_cpu_prepare_geglu_##suffix,                               \
-                    [W2W_OP_ACTIVATION] = w2w_cpu_prepare_activation_##suffix,                     \
-                    [W2W_OP_ADD] = w2w_cpu_prepare_add_##suffix,                                   \
-                    [W2W_OP_CONCAT] = w2w_cpu_prepare_concat_##suffix,                             \
-                    [W2W_OP_UPSAMPLE] = w2w_cpu_prepare_upsample_##suffix,                         \
-                    [W2W_OP_TOKEN_EMBEDDING] = w2w_cpu_prepare_token_embedding_##suffix,           \
-                    [W2W_OP_TIMESTEP_EMBEDDING] = w2w_cpu_prepare_timestep_embedding_##suffix,     \
-                },                                                                                 \
+            .prepare = {[W2W_OP_CONV2D] = w2w_cpu_prepare_conv2d_##suffix,                         \
+                        [W2W_OP_LINEAR] = w2w_cpu_prepare_linear_##suffix,                         \
+                        [W2W_OP_GROUP_NORM] = w2w_cpu_prepare_group_norm_##suffix,                 \
+                        [W2W_OP_LAYER_NORM] = w2w_cpu_prepare_layer_norm_##suffix,                 \
+                        [W2W_OP_ATTENTION] = w2w_cpu_prepare_attention_##suffix,                   \
+                        [W2W_OP_GEGLU] = w2w_cpu_prepare_geglu_##suffix,                           \
+                        [W2W_OP_ACTIVATION] = w2w_cpu_prepare_activation_##suffix,                 \
+                        [W2W_OP_ADD] = w2w_cpu_prepare_add_##suffix,                               \
+                        [W2W_OP_CONCAT] = w2w_cpu_prepare_concat_##suffix,                         \
+                        [W2W_OP_UPSAMPLE] = w2w_cpu_prepare_upsample_##suffix,                     \
+                        [W2W_OP_TOKEN_EMBEDDING] = w2w_cpu_prepare_token_embedding_##suffix,       \
+                        [W2W_OP_TIMESTEP_EMBEDDING] = w2w_cpu_prepare_timestep_embedding_##suffix, \
+                        __VA_ARGS__},                                                              \
         },                                                                                         \
     }
 
@@ -74,9 +78,9 @@ static void cpu_destroy(W2wDevice *device)
 /* Of each compute type best first; the last one runs everywhere. */
 static const W2wCpuInstructionSet instruction_sets[] = {
 #if defined(__x86_64__)
-    INSTRUCTION_SET("AVX2", W2W_COMPUTE_F32, avx2, "f32", FALSE),
+    INSTRUCTION_SET("AVX2", W2W_COMPUTE_F32, avx2, "f32", FALSE, TRAINING_OPS(avx2)),
 #endif
-    INSTRUCTION_SET("baseline", W2W_COMPUTE_F32, baseline, "f32", FALSE),
+    INSTRUCTION_SET("baseline", W2W_COMPUTE_F32, baseline, "f32", FALSE, TRAINING_OPS(baseline)),
 #if defined(__x86_64__)
     INSTRUCTION_SET("AVX512-BF16", W2W_COMPUTE_BF16, avx512_bf16, NATIVE_BF16, FALSE),
     INSTRUCTION_SET("AVX2", W2W_COMPUTE_BF16, avx2_bf16, WIDENED_BF16, FALSE),

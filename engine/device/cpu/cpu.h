@@ -61,6 +61,13 @@ static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
     W2wKernel *w2w_cpu_prepare_token_embedding_##suffix(W2wDevice *, const W2wOp *, GError **);    \
     W2wKernel *w2w_cpu_prepare_timestep_embedding_##suffix(W2wDevice *, const W2wOp *, GError **);
 
+/* What reverse mode needs beside those: in float32 only. */
+#define W2W_CPU_DECLARE_TRAINING(suffix)                                                           \
+    W2wKernel *w2w_cpu_prepare_lora_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);
+
+W2W_CPU_DECLARE_TRAINING(baseline)
+W2W_CPU_DECLARE_TRAINING(avx2)
+
 W2W_CPU_DECLARE(baseline)
 W2W_CPU_DECLARE(avx2)
 W2W_CPU_DECLARE(baseline_bf16)

@@ -14,6 +14,7 @@ typedef struct {
     gint n_taps;        /* of each phase */
     gint n_phases;
     gboolean half, geglu;
+    gboolean turned; /* the file's n_out are this product's n_in, and its taps run backwards */
 } Layout;
 
 /*
@@ -86,6 +87,14 @@ static guint16 to_half(float value)
 #endif
 }
 
+static void store_weight(const Layout *layout, void *packed, gsize at, float value)
+{
+    if (layout->half)
+        ((guint16 *)packed)[at] = to_half(value);
+    else
+        ((float *)packed)[at] = value;
+}
+
 /*
  * (out,in,kh,kw) or (out,in) → panels [phase][panel][tap][in][COLUMNS], 16 bits or float32; see
  * place_in_panel().
@@ -121,13 +130,33 @@ static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack
                     const gsize at = phase * phase_size + panel +
                                      place_in_panel((gsize)tap * layout->n_in + k, i % COLUMNS);
 
-                    if (layout->half)
-                        ((guint16 *)packed)[at] = to_half(value);
-                    else
-                        ((float *)packed)[at] = value;
+                    store_weight(layout, packed, at, value);
                 }
             }
         }
+    }
+}
+
+/* The same panels from the weights of the forward layer: (in,out,kh,kw) or (in,out). */
+static void pack_turned_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
+{
+    const Layout *layout = pack_data;
+    const gint n_packed = count_panels(layout) * COLUMNS, n_taps = layout->n_taps;
+    const gsize n_padded = padded_depth((gsize)layout->n_in * n_taps);
+    /* Bounded as in pack_panels(). */
+    g_autofree float *row = g_new(float, (gsize)layout->n_out *n_taps);
+
+    memset(packed, 0, n_packed * n_padded * (layout->half ? sizeof(guint16) : sizeof(float)));
+    for (gint k = 0; k < layout->n_in; k++) {
+        const W2wArray view = row_view(source, k);
+
+        w2w_array_to_f32(&view, row);
+        for (gint tap = 0; tap < n_taps; tap++)
+            for (gint column = 0; column < layout->n_out; column++)
+                store_weight(layout, packed,
+                             (gsize)(column / COLUMNS) * n_padded * COLUMNS +
+                                 place_in_panel((gsize)tap * layout->n_in + k, column % COLUMNS),
+                             row[(gsize)column * n_taps + n_taps - 1 - tap]);
     }
 }
 
@@ -366,11 +395,12 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
     W2wCpuDevice *cpu = (W2wCpuDevice *)device;
     W2wArray *weight = op->weight[W2W_WEIGHT];
     Layout layout = {
-        .n_out = (gint)weight->shape[0],
-        .n_in = (gint)weight->shape[1],
+        .n_out = (gint)weight->shape[form == W2W_GEMM_TURNED],
+        .n_in = (gint)weight->shape[form != W2W_GEMM_TURNED],
         .n_source_taps = weight->n_dims == 4 ? (gint)(weight->shape[2] * weight->shape[3]) : 1,
         .n_phases = form == W2W_GEMM_SUBPIXEL ? 4 : 1,
         .geglu = op->activation == W2W_ACTIVATION_GEGLU,
+        .turned = form == W2W_GEMM_TURNED,
     };
     char name[64];
     gsize n_packed;
@@ -380,7 +410,7 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
     layout.half = TRUE;
 #elif defined(__F16C__)
     /* Sums of float16 weights are float32. */
-    layout.half = weight->dtype == W2W_DTYPE_F16 && form == W2W_GEMM_PLAIN;
+    layout.half = weight->dtype == W2W_DTYPE_F16 && form != W2W_GEMM_SUBPIXEL;
 #endif
     kernel->parent.device = device;
     kernel->parent.run = run_gemm;
@@ -409,8 +439,8 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
                     layout.n_taps, W2W_GEMM_MAX_TAPS);
         return FALSE;
     }
-    if (layout.geglu && (kernel->lora_rank > 0 || op->in[W2W_SLOT_RESIDUAL].n != 0 ||
-                         op->in[W2W_SLOT_IMAGE_BIAS].n != 0)) {
+    if (layout.geglu && (layout.turned || kernel->lora_rank > 0 ||
+                         op->in[W2W_SLOT_RESIDUAL].n != 0 || op->in[W2W_SLOT_IMAGE_BIAS].n != 0)) {
         /* fusion.c makes none of these: finish_tile() adds only the bias to GEGLU's columns. */
         g_set_error_literal(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
                             "A GEGLU can be computed together with a linear layer only where "
@@ -424,11 +454,12 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
 #endif
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;
-    g_snprintf(name, sizeof name, "panels%d%s%s%s", COLUMNS, layout.half ? "/half" : "",
-               layout.geglu ? "/geglu" : "", form == W2W_GEMM_SUBPIXEL ? "/subpixel" : "");
+    g_snprintf(name, sizeof name, "panels%d%s%s%s%s", COLUMNS, layout.half ? "/half" : "",
+               layout.geglu ? "/geglu" : "", form == W2W_GEMM_SUBPIXEL ? "/subpixel" : "",
+               layout.turned ? "/turned" : "");
     kernel->weight = w2w_packed_weight_get(
         cpu, weight, name, (gsize)kernel->n_phases * kernel->n_panels * panel_size(kernel),
-        pack_panels, &layout, error);
+        layout.turned ? pack_turned_panels : pack_panels, &layout, error);
     if (kernel->weight == NULL)
         return FALSE;
     if (op->weight[W2W_BIAS] != NULL) {

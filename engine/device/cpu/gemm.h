@@ -74,8 +74,10 @@ typedef struct {
  * input itself, one per parity of the output's row and column, with weights that are sums of
  * neighbouring taps: 4 multiplications where there were 9. Phase = 2 · (row parity) + column
  * parity.
+ * W2W_GEMM_TURNED: the gradient of a layer is a layer with the same weights, read the other way
+ * round: (out,in) as (in,out), and the taps from the last one to the first.
  */
-typedef enum { W2W_GEMM_PLAIN, W2W_GEMM_SUBPIXEL } W2wGemmForm;
+typedef enum { W2W_GEMM_PLAIN, W2W_GEMM_SUBPIXEL, W2W_GEMM_TURNED } W2wGemmForm;
 
 /*
  * Fills `kernel` (zeroed, parent.free set by the caller's op through w2w_cpu_gemm_clear) for `op`,

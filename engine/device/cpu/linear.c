@@ -27,7 +27,9 @@ W2wKernel *W2W_CPU_SYMBOL(prepare_linear)(W2wDevice *device, const W2wOp *op, GE
 
     kernel->parent.free = free_linear;
     kernel->rows_func = find_rows;
-    if (!W2W_CPU_SYMBOL(gemm_init)(kernel, device, op, W2W_GEMM_PLAIN, error)) {
+    if (!W2W_CPU_SYMBOL(gemm_init)(kernel, device, op,
+                                   op->params.linear.transposed ? W2W_GEMM_TURNED : W2W_GEMM_PLAIN,
+                                   error)) {
         free_linear(&kernel->parent);
         return NULL;
     }
