@@ -199,7 +199,8 @@ static gboolean fail_unknown_option(const W2wCommandLine *line, const char *name
 static gboolean is_file(const W2wParameter *parameter)
 {
     return parameter->type == W2W_PARAMETER_IDENTITY ||
-           parameter->type == W2W_PARAMETER_IDENTITIES || parameter->type == W2W_PARAMETER_PICTURE;
+           parameter->type == W2W_PARAMETER_IDENTITIES ||
+           parameter->type == W2W_PARAMETER_PICTURE || parameter->type == W2W_PARAMETER_PICTURES;
 }
 
 static W2wCommandLineFile *find_file(const W2wCommandLine *line, const W2wParameter *parameter)
@@ -226,7 +227,10 @@ static void take_file(W2wCommandLine *line, const Option *option, const char *va
         g_ptr_array_add(line->files, file);
     }
     g_free(file->path);
-    file->path = is_list ? w2w_parameter_split_weight(value, &file->weight) : g_strdup(value);
+    file->weight = W2W_DEFAULT_WEIGHT;
+    file->path = is_list && option->parameter->type != W2W_PARAMETER_PICTURES
+                     ? w2w_parameter_split_weight(value, &file->weight)
+                     : g_strdup(value);
 }
 
 static gboolean set_option(Parser *parser, const Option *option, const char *shown,
@@ -242,6 +246,7 @@ static gboolean set_option(Parser *parser, const Option *option, const char *sho
     case W2W_PARAMETER_IDENTITY:
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_PICTURES:
     case W2W_PARAMETER_PATH:
     case W2W_PARAMETER_LORAS:
         if (*value == 0) {

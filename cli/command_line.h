@@ -63,7 +63,7 @@ typedef struct {
 
 /* A file whose contents are a value: what it was called, for messages. */
 typedef struct {
-    const W2wParameter *parameter; /* IDENTITY, PICTURE or IDENTITIES */
+    const W2wParameter *parameter; /* IDENTITY, PICTURE or lists of them */
     W2wValues *values;             /* that it belongs to */
     char *path;
     double weight; /* of an item */

@@ -166,6 +166,7 @@ static void print_action(FILE *stream, const W2wParameter *parameter)
     case W2W_PARAMETER_IDENTITY:
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
+    case W2W_PARAMETER_PICTURES:
     case W2W_PARAMETER_PICTURE:
     case W2W_PARAMETER_PATH:
         fputs("_w2w_files", stream);

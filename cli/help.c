@@ -35,6 +35,7 @@ static char *value_word(const W2wParameter *parameter)
         return g_strdup("EDITS");
     case W2W_PARAMETER_IDENTITY:
     case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_PICTURES:
         return g_strdup("FILE");
     case W2W_PARAMETER_IDENTITIES:
         /* One weight alone is none to choose. */

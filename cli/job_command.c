@@ -130,7 +130,8 @@ static gboolean check_identities(const W2wCommandLine *line, W2wWorld *world, GE
         g_autofree char *shown = g_filename_display_name(file->path);
         g_autoptr(W2wIdentity) identity = NULL;
 
-        if (file->parameter->type == W2W_PARAMETER_PICTURE)
+        if (file->parameter->type == W2W_PARAMETER_PICTURE ||
+            file->parameter->type == W2W_PARAMETER_PICTURES)
             continue;
         identity = w2w_identity_from_bytes(file->bytes, shown, error);
         if (identity == NULL || !w2w_identity_check(identity, space, shown, error))

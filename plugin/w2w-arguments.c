@@ -72,6 +72,7 @@ w2w_arguments_declare (GimpProcedure *procedure,
         case W2W_PARAMETER_PICTURE:
         case W2W_PARAMETER_IDENTITIES:
         case W2W_PARAMETER_LORAS:
+        case W2W_PARAMETER_PICTURES:
           break;
         }
     }

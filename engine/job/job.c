@@ -32,6 +32,7 @@ gboolean w2w_job_shows_parameter(const W2wJob *job, const W2wParameter *paramete
     case W2W_PARAMETER_PATH:
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
+    case W2W_PARAMETER_PICTURES:
         return FALSE;
     case W2W_PARAMETER_INT:
     case W2W_PARAMETER_DOUBLE:

@@ -95,8 +95,8 @@ const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
  * The rule of front-ends that have layers and generated dialogs but no choice of files yet
  * (GIMP's):
  *
- * - A parameter is shown unless it is a file that no layer has: PATH, IDENTITIES, LORAS, each
- *   IDENTITY but the first and the one that the job resumes from, and each PICTURE but
+ * - A parameter is shown unless it is a file that no layer has: PATH, IDENTITIES, LORAS, PICTURES,
+ * each IDENTITY but the first and the one that the job resumes from, and each PICTURE but
  *   W2W_JOB_IMAGE and W2W_JOB_MASK are left out, at their defaults, and so is what is FILES_ONLY.
  * - What is shown and a file is the layer's (w2w_job_takes_from_layer()): its identity, its pixels,
  *   the selection in its extent. It is no argument.

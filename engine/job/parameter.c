@@ -20,7 +20,8 @@ const W2wParameter *w2w_parameter_lookup(const W2wParameter *parameters, guint n
 
 gboolean w2w_parameter_is_list(const W2wParameter *parameter)
 {
-    return parameter->type == W2W_PARAMETER_IDENTITIES || parameter->type == W2W_PARAMETER_LORAS;
+    return parameter->type == W2W_PARAMETER_IDENTITIES || parameter->type == W2W_PARAMETER_LORAS ||
+           parameter->type == W2W_PARAMETER_PICTURES;
 }
 
 /* A finite number that is all of the text. */
@@ -144,6 +145,7 @@ static char *describe_range(const W2wParameter *parameter)
     case W2W_PARAMETER_IDENTITIES:
         return g_strdup("the contents of an identity file");
     case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_PICTURES:
         return g_strdup("the contents of a PNG file");
     case W2W_PARAMETER_PATH:
     case W2W_PARAMETER_LORAS:
@@ -186,11 +188,13 @@ gboolean w2w_value_check_item(const W2wParameter *parameter, GBytes *bytes, doub
                               GError **error)
 {
     const gboolean has_range = parameter->minimum != 0.0 || parameter->maximum != 0.0;
+    const gboolean is_picture = parameter->type == W2W_PARAMETER_PICTURES;
     gsize size;
     const char *data = g_bytes_get_data(bytes, &size);
 
-    if (!isfinite(weight) || (has_range && !w2w_value_number_is_valid(parameter, weight))) {
-        if (has_range && parameter->minimum == parameter->maximum)
+    if (!isfinite(weight) || (is_picture && weight != W2W_DEFAULT_WEIGHT) ||
+        (has_range && !w2w_value_number_is_valid(parameter, weight))) {
+        if (is_picture || (has_range && parameter->minimum == parameter->maximum))
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                         "The items of %s have no weights of their own; %g was given.",
                         parameter->name, weight);
@@ -273,6 +277,7 @@ gboolean w2w_values_set_text(W2wValues *values, const char *name, const char *te
     case W2W_PARAMETER_IDENTITY:
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_PICTURE:
+    case W2W_PARAMETER_PICTURES:
         return w2w_value_fail(parameter, text, error);
     }
     g_assert_not_reached();
@@ -329,6 +334,7 @@ gboolean w2w_values_is_given(const W2wValues *values, const W2wParameter *parame
         return value->bytes != NULL;
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
+    case W2W_PARAMETER_PICTURES:
         return value->items->len > 0;
     case W2W_PARAMETER_STRING:
     case W2W_PARAMETER_PATH:
@@ -413,7 +419,9 @@ GBytes *w2w_values_get_bytes(const W2wValues *values, const char *name)
 
 static const W2wValue *expect_list(const W2wValues *values, const char *name)
 {
-    return expect_value(values, name, 1u << W2W_PARAMETER_IDENTITIES | 1u << W2W_PARAMETER_LORAS);
+    return expect_value(values, name,
+                        1u << W2W_PARAMETER_IDENTITIES | 1u << W2W_PARAMETER_LORAS |
+                            1u << W2W_PARAMETER_PICTURES);
 }
 
 guint w2w_values_get_n_items(const W2wValues *values, const char *name)

@@ -26,6 +26,7 @@ typedef enum {
     W2W_PARAMETER_IDENTITIES, /* a list of IDENTITY with weights; on the command line repeated,
                                  --name FILE[:WEIGHT] */
     W2W_PARAMETER_LORAS,      /* a list of paths with strengths; repeated, --name FILE[:STRENGTH] */
+    W2W_PARAMETER_PICTURES,   /* a list of PICTURE, without weights; repeated, --name FILE */
 } W2wParameterType;
 
 typedef enum {
@@ -56,7 +57,7 @@ typedef struct {
  * Values of a table of parameters, as every front-end collects them. The table must outlive
  * them. On the wire they are a dictionary of GVariants:
  *   INT "i", DOUBLE "d", SEED "x", SWITCH "b", STRING, CHOICE and EDITS "s", IDENTITY, PICTURE
- *   and PATH "ay" (a path ends in NUL), IDENTITIES and LORAS "a(ayd)".
+ *   and PATH "ay" (a path ends in NUL), IDENTITIES and LORAS "a(ayd)", PICTURES "aay".
  */
 typedef struct _W2wValues W2wValues;
 
@@ -83,7 +84,8 @@ gboolean w2w_values_set_variant(W2wValues *values, GVariant *dictionary, GError 
 /* IDENTITY, PICTURE; NULL takes it away. */
 gboolean w2w_values_set_bytes(W2wValues *values, const char *name, GBytes *bytes, GError **error);
 
-/* Appends to a list. `bytes`: an identity file, or for LORAS a path with its final NUL. */
+/* Appends to a list. `bytes`: an identity or PNG file, or for LORAS a path with its final NUL. The
+ * weight of a picture is W2W_DEFAULT_WEIGHT. */
 gboolean w2w_values_add_item(W2wValues *values, const char *name, GBytes *bytes, double weight,
                              GError **error);
 GVariant *w2w_values_to_variant(const W2wValues *values); /* a{sv}, only what was set to something
@@ -104,7 +106,7 @@ guint w2w_values_get_choice(const W2wValues *values, const char *name); /* index
 GBytes *w2w_values_get_bytes(const W2wValues *values,
                              const char *name); /* IDENTITY, PICTURE; NULL if not given; borrowed */
 gboolean w2w_values_get_switch(const W2wValues *values, const char *name);
-guint w2w_values_get_n_items(const W2wValues *values, const char *name); /* IDENTITIES, LORAS */
+guint w2w_values_get_n_items(const W2wValues *values, const char *name); /* of a list */
 /* Borrowed; for LORAS the path with its final NUL. `weight` may be NULL; i < n_items. */
 GBytes *w2w_values_get_item(const W2wValues *values, const char *name, guint i, double *weight);
 

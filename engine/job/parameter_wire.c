@@ -5,7 +5,8 @@
 #include "engine/error.h"
 #include "engine/job/parameter_value.h"
 
-#define ITEMS_TYPE "a(ayd)"
+#define ITEMS_TYPE    "a(ayd)"
+#define PICTURES_TYPE "aay"
 
 static const GVariantType *wire_type(const W2wParameter *parameter)
 {
@@ -29,16 +30,22 @@ static const GVariantType *wire_type(const W2wParameter *parameter)
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
         return G_VARIANT_TYPE(ITEMS_TYPE);
+    case W2W_PARAMETER_PICTURES:
+        return G_VARIANT_TYPE(PICTURES_TYPE);
     }
     g_assert_not_reached();
 }
 
-/* The bytes of an "ay", and the weight beside it, of one "(ayd)". */
+/* The bytes of an "ay", and the weight beside it where it is one of an "(ayd)". */
 static GBytes *get_item(GVariant *list, gsize i, double *weight)
 {
     g_autoptr(GVariant) item = g_variant_get_child_value(list, i);
     g_autoptr(GVariant) bytes = NULL;
 
+    if (g_variant_is_of_type(item, G_VARIANT_TYPE_BYTESTRING)) {
+        *weight = W2W_DEFAULT_WEIGHT;
+        return g_variant_get_data_as_bytes(item);
+    }
     g_variant_get(item, "(@ayd)", &bytes, weight);
     return g_variant_get_data_as_bytes(bytes);
 }
@@ -85,6 +92,7 @@ static gboolean check_variant(const W2wParameter *parameter, GVariant *variant, 
         break;
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
+    case W2W_PARAMETER_PICTURES:
         return check_items(parameter, variant, error);
     case W2W_PARAMETER_SWITCH:
     case W2W_PARAMETER_IDENTITY:
@@ -133,6 +141,7 @@ static void take_variant(const W2wParameter *parameter, W2wValue *value, GVarian
         break;
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
+    case W2W_PARAMETER_PICTURES:
         w2w_value_clear_items(value);
         for (gsize i = 0; i < g_variant_n_children(variant); i++) {
             double weight;
@@ -175,19 +184,21 @@ gboolean w2w_values_set_variant(W2wValues *values, GVariant *dictionary, GError 
     return TRUE;
 }
 
-static GVariant *items_to_variant(const W2wValue *value)
+static GVariant *items_to_variant(const W2wParameter *parameter, const W2wValue *value)
 {
     GVariantBuilder builder;
 
     if (value->items->len == 0)
         return NULL;
-    g_variant_builder_init(&builder, G_VARIANT_TYPE(ITEMS_TYPE));
+    g_variant_builder_init(&builder, wire_type(parameter));
     for (guint i = 0; i < value->items->len; i++) {
         const W2wValueItem *item = &g_array_index(value->items, W2wValueItem, i);
+        GVariant *bytes = g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, item->bytes, TRUE);
 
-        g_variant_builder_add(
-            &builder, "(@ayd)",
-            g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, item->bytes, TRUE), item->weight);
+        if (parameter->type == W2W_PARAMETER_PICTURES)
+            g_variant_builder_add_value(&builder, bytes);
+        else
+            g_variant_builder_add(&builder, "(@ayd)", bytes, item->weight);
     }
     return g_variant_builder_end(&builder);
 }
@@ -222,7 +233,8 @@ static GVariant *value_to_variant(const W2wParameter *parameter, const W2wValue 
                    : g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, value->bytes, TRUE);
     case W2W_PARAMETER_IDENTITIES:
     case W2W_PARAMETER_LORAS:
-        return items_to_variant(value);
+    case W2W_PARAMETER_PICTURES:
+        return items_to_variant(parameter, value);
     }
     g_assert_not_reached();
 }

@@ -14,6 +14,7 @@ static const W2wParameter parameters[] = {
     {.name = "people", .type = W2W_PARAMETER_IDENTITIES, .blurb = "Who."},
     {.name = "lora", .type = W2W_PARAMETER_LORAS, .blurb = "What."},
     {.name = "picture", .type = W2W_PARAMETER_PICTURE, .blurb = "A picture."},
+    {.name = "view", .type = W2W_PARAMETER_PICTURES, .blurb = "One more."},
     {.name = "file",
      .type = W2W_PARAMETER_PATH,
      .flags = W2W_PARAMETER_REQUIRED,
@@ -77,8 +78,8 @@ static void test_lists(void)
     g_autofree char *b = g_build_filename(folder, "b:1", NULL);
     g_autofree char *text =
         g_strdup_printf("make --people %s:0.25 --lora x --people=%s --lora y:-2 --picture %s "
-                        "--picture %s f",
-                        a, b, b, a);
+                        "--picture %s --view %s --view=%s f",
+                        a, b, b, a, a, b);
     g_autoptr(W2wCommandLine) line = NULL;
     g_autoptr(GError) error = NULL;
     double weight;
@@ -97,6 +98,11 @@ static void test_lists(void)
     g_assert_cmpstr(g_bytes_get_data(w2w_values_get_item(line->values, "lora", 1, &weight), NULL),
                     ==, "y");
     g_assert_cmpfloat(weight, ==, -2.0);
+    /* Pictures have no weights: a colon is part of the name. */
+    g_assert_cmpuint(w2w_values_get_n_items(line->values, "view"), ==, 2);
+    g_assert_cmpmem(g_bytes_get_data(w2w_values_get_item(line->values, "view", 1, &weight), NULL),
+                    1, "B", 1);
+    g_assert_cmpfloat(weight, ==, W2W_DEFAULT_WEIGHT);
     /* Not a list: the last one counts. */
     g_assert_cmpmem(g_bytes_get_data(w2w_values_get_bytes(line->values, "picture"), NULL), 1, "A",
                     1);

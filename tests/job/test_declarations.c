@@ -181,10 +181,11 @@ static void test_what_is_shown(void)
         {.name = W2W_JOB_IMAGE, .type = W2W_PARAMETER_PICTURE, .flags = W2W_PARAMETER_REQUIRED},
         {.name = W2W_JOB_MASK, .type = W2W_PARAMETER_PICTURE},
         {.name = "init-image", .type = W2W_PARAMETER_PICTURE},
+        {.name = "also-image", .type = W2W_PARAMETER_PICTURES},
         {.name = "from", .type = W2W_PARAMETER_IDENTITY},
         {.name = "steps", .type = W2W_PARAMETER_INT},
     };
-    static const gboolean invert_shown[] = {TRUE, TRUE, FALSE, FALSE, TRUE};
+    static const gboolean invert_shown[] = {TRUE, TRUE, FALSE, FALSE, FALSE, TRUE};
     const W2wJob invert_job = {
         .parameters = invert, .n_parameters = G_N_ELEMENTS(invert), .resumes_from = "from"};
     static const W2wParameter mix[] = {

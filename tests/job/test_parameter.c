@@ -27,6 +27,7 @@ static const W2wParameter parameters[] = {
     {.name = "picture", .type = W2W_PARAMETER_PICTURE},
     {.name = "people", .type = W2W_PARAMETER_IDENTITIES, .minimum = -2, .maximum = 2},
     {.name = "lora", .type = W2W_PARAMETER_LORAS},
+    {.name = "views", .type = W2W_PARAMETER_PICTURES},
 };
 
 static W2wValues *new_values(void)
@@ -119,6 +120,7 @@ static void test_text_refused(void)
         {"quiet", "yes"},
         {"picture", "x.png"},
         {"people", "x.safetensors"},
+        {"views", "x.png"},
         {"lora", ""},
         {"size", "1"},
     };
@@ -148,6 +150,9 @@ static void assert_lists(const W2wValues *values, GBytes *identity)
     g_assert_cmpstr(g_bytes_get_data(w2w_values_get_item(values, "lora", 0, &weight), NULL), ==,
                     "\xff");
     g_assert_cmpfloat(weight, ==, 0.25);
+    g_assert_cmpuint(w2w_values_get_n_items(values, "views"), ==, 2);
+    g_assert_true(g_bytes_equal(w2w_values_get_item(values, "views", 1, &weight), identity));
+    g_assert_cmpfloat(weight, ==, W2W_DEFAULT_WEIGHT);
 }
 
 static void test_wire_round_trip(void)
@@ -171,8 +176,10 @@ static void test_wire_round_trip(void)
     g_assert_true(w2w_values_add_item(first, "people", bytes, -2.0, NULL));
     g_assert_true(w2w_values_add_item(first, "people", bytes, 0.5, NULL));
     g_assert_true(w2w_values_set_text(first, "lora", "\xff:0.25", NULL));
+    for (guint i = 0; i < 2; i++)
+        g_assert_true(w2w_values_add_item(first, "views", bytes, W2W_DEFAULT_WEIGHT, NULL));
     sent = g_variant_ref_sink(w2w_values_to_variant(first));
-    g_assert_cmpuint(g_variant_n_children(sent), ==, 12);
+    g_assert_cmpuint(g_variant_n_children(sent), ==, 13);
 
     g_assert_true(w2w_values_set_variant(second, sent, &error));
     g_assert_no_error(error);
@@ -208,6 +215,8 @@ static void test_wire_refused(void)
         "@a{sv} {'quiet': <1>}",
         "@a{sv} {'people': <[(b'x', 2.5)]>}",
         "@a{sv} {'people': <b'x'>}",
+        "@a{sv} {'views': <[(b'x', 1.0)]>}",
+        "@a{sv} {'views': <b'x'>}",
         "@a{sv} {'lora': <[(b'', 1.0)]>}",
         "@a{sv} {'lora': <[([byte 1, 2], 1.0)]>}",
         "@a{sv} {'lora': <[([byte 1, 0, 2, 0], 1.0)]>}",
@@ -285,7 +294,8 @@ static void test_items_refused(void)
     const struct {
         const char *name;
         double weight;
-    } refused[] = {{"people", 2.1}, {"people", NAN}, {"lora", 1.0}, {"words", 1.0}, {"size", 1.0}};
+    } refused[] = {{"people", 2.1}, {"people", NAN}, {"lora", 1.0},
+                   {"words", 1.0},  {"size", 1.0},   {"views", 0.5}};
 
     for (guint i = 0; i < G_N_ELEMENTS(refused); i++) {
         g_autoptr(GError) error = NULL;
