@@ -154,44 +154,31 @@ static gboolean measure(const W2wTrainingStep *step, guint n_recomputed, W2wTrai
 }
 
 /*
- * As few blocks as the budget allows. More of them mostly, but not always, take less: the search
- * halves the range as if they did, and ends with one that fits.
+ * As few blocks as the budget allows: each that is recomputed takes time. All numbers are tried,
+ * since more blocks mostly, but not always, take less memory.
  */
 static gboolean fit(W2wTrainingStep *step, GError **error)
 {
     const guint64 budget = step->options.memory;
-    W2wTrainingMemory tried;
-    guint too_few = 0, enough;
+    guint64 least = G_MAXUINT64;
+    g_autofree char *needed = NULL;
+    g_autofree char *given = NULL;
+    guint n = 0, n_blocks;
 
-    if (!measure(step, 0, &step->memory, error))
-        return FALSE;
-    if (budget == 0 || step->memory.total <= budget)
-        return TRUE;
-    enough = step->options.forward_only ? 0 : step->memory.n_blocks;
-    if (enough > 0 && !measure(step, enough, &step->memory, error))
-        return FALSE;
-    if (step->memory.total > budget) {
-        g_autofree char *least = g_format_size_full(step->memory.total, G_FORMAT_SIZE_IEC_UNITS);
-        g_autofree char *given = g_format_size_full(budget, G_FORMAT_SIZE_IEC_UNITS);
-
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "This needs at least %s of memory with this model and size; it may take %s.",
-                    least, given);
-        return FALSE;
-    }
-    while (enough - too_few > 1) {
-        const guint middle = too_few + (enough - too_few) / 2;
-
-        if (!measure(step, middle, &tried, error))
+    do {
+        if (!measure(step, n, &step->memory, error))
             return FALSE;
-        if (tried.total <= budget) {
-            enough = middle;
-            step->memory = tried;
-        } else {
-            too_few = middle;
-        }
-    }
-    return TRUE;
+        if (budget == 0 || step->memory.total <= budget)
+            return TRUE;
+        least = MIN(least, step->memory.total);
+        n_blocks = step->options.forward_only ? 0 : step->memory.n_blocks;
+    } while (n++ < n_blocks);
+    needed = g_format_size_full(least, G_FORMAT_SIZE_IEC_UNITS);
+    given = g_format_size_full(budget, G_FORMAT_SIZE_IEC_UNITS);
+    g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
+                "This needs at least %s of memory with this model and size; it may take %s.",
+                needed, given);
+    return FALSE;
 }
 
 /* --- */

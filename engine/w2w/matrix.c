@@ -173,14 +173,19 @@ void w2w_matrix_multiply(const W2wArray *matrix, const double *vector, gint64 n_
     }
 }
 
-void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector, double *out)
+void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector, gint64 n_used,
+                                    double *out)
 {
     Runs runs;
 
-    if (find_runs(matrix, &runs))
+    g_assert(n_used >= 0 && n_used <= matrix->shape[1]);
+    if (find_runs(matrix, &runs)) {
+        runs.run_length = n_used;
         add_runs(matrix, &runs, vector, out);
-    else
+    } else {
+        runs.n_runs = n_used;
         dot_runs(matrix, &runs, vector, out);
+    }
 }
 
 /* Columns in one piece are read in their order, from end to end, as the file has them. */

@@ -20,8 +20,9 @@ G_BEGIN_DECLS
  */
 void w2w_matrix_multiply(const W2wArray *matrix, const double *vector, gint64 n_used, double *out);
 
-/* out (n_columns) = matrixᵀ · vector (n_rows). */
-void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector, double *out);
+/* out (n_used) = matrix[:, :n_used]ᵀ · vector (n_rows). */
+void w2w_matrix_multiply_transposed(const W2wArray *matrix, const double *vector, gint64 n_used,
+                                    double *out);
 
 /*
  * The same of several pieces of the vector at once, each on its rows: block b ends before row

@@ -263,7 +263,7 @@ static gboolean make_products(Projector *p, GError **error)
     for (guint i = 0; i < p->n_keys; i++)
         ends[i] = p->keys[i].offset + p->keys[i].length;
     w2w_matrix_multiply_transposed_blocks(p->space->v, p->vector, p->n_keys, ends, p->products);
-    w2w_matrix_multiply_transposed(p->space->v, mean, p->products + p->n_keys * k);
+    w2w_matrix_multiply_transposed(p->space->v, mean, k, p->products + p->n_keys * k);
     for (gsize i = 0; i < (p->n_keys + 1) * k; i++) {
         if (!isfinite(p->products[i])) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_FORMAT,

@@ -208,11 +208,36 @@ gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coe
         deviations[i] =
             space->std[i] > 0.0 ? ((double)theta[i] - space->mean[i]) / space->std[i] : 0.0;
     }
-    w2w_matrix_multiply_transposed(space->v, deviations, sums);
+    w2w_matrix_multiply_transposed(space->v, deviations, space->n_components, sums);
     for (guint j = 0; j < space->n_components; j++) {
         if (!check_product(space, sums[j], error))
             return FALSE;
         coefficients[j] = (float)sums[j];
+    }
+    return w2w_mapped_files_check(error);
+}
+
+gboolean w2w_space_project_gradient(const W2wSpace *space, const float *d_theta,
+                                    guint n_coefficients, float *d_coefficients, GError **error)
+{
+    W2W_AUTO_ALIGNED double *scaled = NULL;
+    W2W_AUTO_ALIGNED double *sums = NULL;
+
+    g_assert(n_coefficients <= space->n_components);
+    scaled =
+        w2w_aligned_alloc((gsize)space->n_weights, sizeof *scaled, "an identity's weights", error);
+    if (scaled == NULL)
+        return FALSE;
+    sums = w2w_aligned_alloc(n_coefficients, sizeof *sums, "an identity", error);
+    if (sums == NULL)
+        return FALSE;
+    for (gint64 i = 0; i < space->n_weights; i++)
+        scaled[i] = space->std[i] * (double)d_theta[i];
+    w2w_matrix_multiply_transposed(space->v, scaled, n_coefficients, sums);
+    for (guint j = 0; j < n_coefficients; j++) {
+        if (!check_product(space, sums[j], error))
+            return FALSE;
+        d_coefficients[j] = (float)sums[j];
     }
     return w2w_mapped_files_check(error);
 }

@@ -104,6 +104,14 @@ gboolean w2w_space_project(const W2wSpace *space, const float *theta, float *coe
                            GError **error);
 
 /*
+ * d_coefficients (the first n_coefficients ≤ n_components) of d_theta (n), the gradients of
+ * something that depends on theta: Vᵀ(std ⊙ d_theta). W2W_ERROR_FORMAT (V is damaged, or a gradient
+ * is not finite), _MEMORY.
+ */
+gboolean w2w_space_project_gradient(const W2wSpace *space, const float *d_theta,
+                                    guint n_coefficients, float *d_coefficients, GError **error);
+
+/*
  * All directions by name: the attributes first, then those that were added (direction.h).
  * NULL terminated; valid until the next call for this space.
  */

@@ -111,7 +111,7 @@ static void test_matrix(void)
             for (guint i = 0; i < ROWS; i++)
                 y[i] = cos(i);
             w2w_matrix_multiply(matrix, x, COLUMNS - 2, product);
-            w2w_matrix_multiply_transposed(matrix, y, back);
+            w2w_matrix_multiply_transposed(matrix, y, matrix->shape[1], back);
             w2w_matrix_read_rows(matrix, 5, 4, &rows[0][0]);
             for (guint i = 0; i < ROWS; i++) {
                 double sum = 0.0;
