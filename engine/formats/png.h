@@ -20,6 +20,14 @@ gboolean w2w_png_write(const W2wPicture *picture, const char *path, const char *
                        GError **error);
 
 /*
+ * In memory, from (height, width, n_channels) bytes: 1 grey, 3 sRGB, 4 sRGB with straight alpha;
+ * the same bytes for the same pixels. W2W_ERROR_UNSUPPORTED for a size that no PNG here has,
+ * W2W_ERROR_MEMORY.
+ */
+GBytes *w2w_png_encode(const guint8 *pixels, guint width, guint height, guint n_channels,
+                       GError **error);
+
+/*
  * 8-bit RGB from any PNG: palette and grey expanded, 16 bits rounded, alpha over white.
  * Gamma and profiles are ignored, as sRGB. W2W_ERROR_FILE, W2W_ERROR_FORMAT,
  * W2W_ERROR_MEMORY; `name` stands for the file in messages.

@@ -55,6 +55,48 @@ static void test_roundtrip(void)
     g_rmdir(dir);
 }
 
+/* In memory: every number of channels comes back, alpha over white. */
+static void test_encode(void)
+{
+    guint8 pixels[4 * 7 * 5];
+    const guint channels[] = {1, 3, 4};
+
+    for (guint i = 0; i < sizeof pixels; i++)
+        pixels[i] = (guint8)(i * 53 + i / 5);
+    for (guint k = 0; k < G_N_ELEMENTS(channels); k++) {
+        const guint n = channels[k];
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) bytes = w2w_png_encode(pixels, 7, 5, n, &error);
+        g_autoptr(GBytes) again = w2w_png_encode(pixels, 7, 5, n, NULL);
+        g_autoptr(W2wPicture) back = NULL;
+
+        g_assert_no_error(error);
+        g_assert_true(g_bytes_equal(bytes, again));
+        back = w2w_png_read_bytes(bytes, "a PNG in memory", &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(back->width, ==, 7);
+        g_assert_cmpuint(back->height, ==, 5);
+        for (guint i = 0; i < 7 * 5 * 3; i++) {
+            const guint8 *pixel = pixels + i / 3 * n;
+            const double alpha = n == 4 ? pixel[3] / 255.0 : 1.0;
+            const double expected = alpha * pixel[n == 1 ? 0 : i % 3] + (1 - alpha) * 255;
+
+            g_assert_cmpfloat_with_epsilon(back->pixels[i], expected, 0.51);
+        }
+    }
+}
+
+static void test_encode_refused(void)
+{
+    const guint8 pixels[3] = {0};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(w2w_png_encode(pixels, 0, 1, 3, &error));
+    w2w_assert_refused(&error, W2W_ERROR_UNSUPPORTED, "0 × 1");
+    g_assert_null(w2w_png_encode(pixels, W2W_PNG_MAX_SIDE + 1, 1, 3, &error));
+    w2w_assert_refused(&error, W2W_ERROR_UNSUPPORTED, "65537 × 1");
+}
+
 static void test_write_refused(void)
 {
     g_autofree char *dir = temporary_dir();
@@ -273,6 +315,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/png/write-and-read-back", test_roundtrip);
+    g_test_add_func("/png/encode-in-memory", test_encode);
+    g_test_add_func("/png/encode-refused", test_encode_refused);
     g_test_add_func("/png/write-refused", test_write_refused);
     g_test_add_func("/png/every-kind-becomes-rgb", test_kinds);
     g_test_add_func("/png/size-is-limited", test_size_limits);
