@@ -394,9 +394,29 @@ static void explain(W2wClient *client, GError *problem, GError **error)
     g_error_free(problem);
 }
 
-gboolean w2w_client_run(W2wClient *client, const char *job, GVariant *given,
+static gboolean check_size(GVariant *values, GError **error)
+{
+    if (g_variant_get_size(values) > MAX_VALUES) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "The values have %" G_GSIZE_FORMAT
+                    " bytes; the worker takes up to %d. Is the identity file really one?",
+                    g_variant_get_size(values), MAX_VALUES);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean w2w_client_run(W2wClient *client, const char *job, GVariant *values,
                         W2wJobResultFunc on_result, gpointer user_data, const W2wProgress *progress,
                         GError **error)
+{
+    return w2w_client_run_resumable(client, job, values, NULL, FALSE, on_result, user_data,
+                                    progress, error);
+}
+
+gboolean w2w_client_run_resumable(W2wClient *client, const char *job, GVariant *given,
+                                  const char *subject, gboolean resume, W2wJobResultFunc on_result,
+                                  gpointer user_data, const W2wProgress *progress, GError **error)
 {
     g_autoptr(GVariant) values = g_variant_ref_sink(given);
     g_autoptr(GVariant) reply = NULL;
@@ -405,18 +425,13 @@ gboolean w2w_client_run(W2wClient *client, const char *job, GVariant *given,
 
     if (progress != NULL && g_cancellable_set_error_if_cancelled(progress->cancellable, error))
         return FALSE;
-    if (g_variant_get_size(values) > MAX_VALUES) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "The values have %" G_GSIZE_FORMAT
-                    " bytes; the worker takes up to %d. Is the identity file really one?",
-                    g_variant_get_size(values), MAX_VALUES);
-        return FALSE;
-    }
-    if (!ensure_connected(client, error))
+    if (!check_size(values, error) || !ensure_connected(client, error))
         return FALSE;
     run.progress = progress;
     run.id = ++client->last_id;
-    reply = wait_for_reply(&run, g_variant_new("(us^ay@a{sv})", run.id, job, client->world, values),
+    reply = wait_for_reply(&run,
+                           g_variant_new("(us^ay@a{sv}sb)", run.id, job, client->world, values,
+                                         subject != NULL ? subject : "", resume),
                            &problem);
     if (problem != NULL) {
         g_clear_error(&run.error);
@@ -427,6 +442,27 @@ gboolean w2w_client_run(W2wClient *client, const char *job, GVariant *given,
         g_propagate_error(error, run.error);
         return FALSE;
     }
+    return TRUE;
+}
+
+gboolean w2w_client_find_kept(W2wClient *client, const char *job, GVariant *given,
+                              const char *subject, gboolean *found, char **text, GError **error)
+{
+    g_autoptr(GVariant) values = g_variant_ref_sink(given);
+    g_autoptr(GVariant) reply = NULL;
+    GError *problem = NULL;
+
+    if (!check_size(values, error) || !ensure_connected(client, error))
+        return FALSE;
+    reply = ask(
+        client->connection, "FindKept",
+        g_variant_new("(s^ay@a{sv}s)", job, client->world, values, subject != NULL ? subject : ""),
+        "(bs)", &problem);
+    if (reply == NULL) {
+        explain(client, problem, error);
+        return FALSE;
+    }
+    g_variant_get(reply, "(bs)", found, text);
     return TRUE;
 }
 

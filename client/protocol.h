@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#define W2W_PROTOCOL_VERSION   "2"
+#define W2W_PROTOCOL_VERSION   "3"
 #define W2W_PROTOCOL_PATH      "/w2w/worker"
 #define W2W_PROTOCOL_INTERFACE "w2w.Worker1"
 
@@ -27,6 +27,8 @@
  * started
  *         (--build): a worker that was built anew since is another one. parent_pid 0: none.
  * Quit    takes no new clients, ends its jobs, leaves.
+ * Run     subject, resume: w2w_client_run_resumable(); "" and false for a job that is not resumed.
+ * FindKept  does the worker still have what a cancelled job of this kind had found?
  * world   a folder in the file system's encoding, NUL terminated, absolute.
  */
 #define W2W_PROTOCOL_XML                                                                           \
@@ -44,6 +46,16 @@
     "<arg direction='in' type='s' name='job'/>"                                                    \
     "<arg direction='in' type='ay' name='world'/>"                                                 \
     "<arg direction='in' type='a{sv}' name='values'/>"                                             \
+    "<arg direction='in' type='s' name='subject'/>"                                                \
+    "<arg direction='in' type='b' name='resume'/>"                                                 \
+    "</method>"                                                                                    \
+    "<method name='FindKept'>"                                                                     \
+    "<arg direction='in' type='s' name='job'/>"                                                    \
+    "<arg direction='in' type='ay' name='world'/>"                                                 \
+    "<arg direction='in' type='a{sv}' name='values'/>"                                             \
+    "<arg direction='in' type='s' name='subject'/>"                                                \
+    "<arg direction='out' type='b' name='found'/>"                                                 \
+    "<arg direction='out' type='s' name='text'/>"                                                  \
     "</method>"                                                                                    \
     "<method name='Cancel'><arg direction='in' type='u' name='id'/></method>"                      \
     "<method name='Status'>"                                                                       \

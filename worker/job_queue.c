@@ -2,16 +2,14 @@
 /* The thread that works, and what it says to clients meanwhile. */
 #include "worker/job_queue.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <gio/gunixfdlist.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "client/protocol.h"
 #include "engine/error.h"
+#include "worker/kept_results.h"
 #include "worker/models.h"
+#include "worker/result_message.h"
 
 typedef struct {
     GDBusMethodInvocation *invocation;
@@ -21,6 +19,10 @@ typedef struct {
     char *job;
     char *world;
     GVariant *values;
+    char *subject; /* "": the client gave none */
+    gboolean resume;
+    W2wKeptResults *kept; /* the queue's */
+    char *key;            /* in it; NULL: this job cannot be resumed */
     gint64 last_report;
     GError *error; /* a result that could not be sent */
 } Task;
@@ -34,6 +36,7 @@ struct _W2wJobQueue {
     gboolean ending;
     W2wJobQueueStatus status; /* up to here under the mutex */
     W2wModels *models;        /* the thread's */
+    W2wKeptResults *kept;
 };
 
 static Task *task_new(GDBusMethodInvocation *invocation)
@@ -43,8 +46,8 @@ static Task *task_new(GDBusMethodInvocation *invocation)
     task->invocation = invocation;
     task->connection = g_object_ref(g_dbus_method_invocation_get_connection(invocation));
     task->cancellable = g_cancellable_new();
-    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(us^ay@a{sv})", &task->id,
-                  &task->job, &task->world, &task->values);
+    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(us^ay@a{sv}sb)", &task->id,
+                  &task->job, &task->world, &task->values, &task->subject, &task->resume);
     return task;
 }
 
@@ -67,6 +70,8 @@ static void task_end(Task *task, GError *error)
     g_variant_unref(task->values);
     g_free(task->job);
     g_free(task->world);
+    g_free(task->subject);
+    g_free(task->key);
     g_free(task);
 }
 
@@ -96,125 +101,25 @@ static void report(double fraction, const char *text, gpointer user_data)
     send_signal(task, "Progress", g_variant_new("(uds)", task->id, fraction, valid), NULL);
 }
 
-/* Sealed: nobody changes it, or its size, any more. -1: errno says why. */
-static int make_shared_pixels(const W2wPicture *picture)
-{
-    const gsize size = 3 * (gsize)picture->width * picture->height;
-    const int descriptor = memfd_create("w2w-picture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    gsize n = 0;
-
-    while (descriptor >= 0 && n < size) {
-        const gssize n_written = write(descriptor, picture->pixels + n, size - n);
-
-        if (n_written < 0 && errno != EINTR)
-            goto failed;
-        n += MAX(n_written, 0);
-    }
-    if (descriptor >= 0 && fcntl(descriptor, F_ADD_SEALS,
-                                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-        goto failed;
-    return descriptor;
-
-failed : {
-    const int saved = errno;
-
-    close(descriptor);
-    errno = saved;
-    return -1;
-}
-}
-
-static gboolean add_picture(GVariantDict *dictionary, const W2wPicture *picture,
-                            GUnixFDList *descriptors, GError **error)
-{
-    const int descriptor = make_shared_pixels(picture);
-    gint handle;
-
-    if (descriptor < 0) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
-                    "There is no shared memory for a picture of %u × %u pixels: %s.",
-                    picture->width, picture->height, g_strerror(errno));
-        return FALSE;
-    }
-    handle = g_unix_fd_list_append(descriptors, descriptor, error);
-    close(descriptor);
-    if (handle < 0)
-        return FALSE;
-    g_variant_dict_insert(dictionary, "picture", "h", handle);
-    g_variant_dict_insert(dictionary, "width", "u", picture->width);
-    g_variant_dict_insert(dictionary, "height", "u", picture->height);
-    return TRUE;
-}
-
-static void add_string(GVariantDict *dictionary, const char *name, const char *string)
-{
-    if (string != NULL)
-        g_variant_dict_insert_value(dictionary, name,
-                                    g_variant_new_take_string(g_utf8_make_valid(string, -1)));
-}
-
-static void add_files(GVariantDict *dictionary, const GPtrArray *files)
-{
-    GVariantBuilder builder;
-
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(say)"));
-    for (guint i = 0; i < files->len; i++) {
-        const W2wJobFile *file = files->pdata[i];
-        g_autofree char *name = g_utf8_make_valid(file->name, -1);
-
-        g_variant_builder_add(
-            &builder, "(s@ay)", name,
-            g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, file->bytes, TRUE));
-    }
-    g_variant_dict_insert_value(dictionary, "files", g_variant_builder_end(&builder));
-}
-
-static gboolean check_size(const W2wJobResult *result, GError **error)
-{
-    gsize size = result->identity != NULL ? g_bytes_get_size(result->identity) : 0;
-
-    for (guint i = 0; result->files != NULL && i < result->files->len; i++)
-        size += g_bytes_get_size(((W2wJobFile *)result->files->pdata[i])->bytes);
-    if (size > W2W_PROTOCOL_MAX_BYTES) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
-                    "The files of the result have %" G_GSIZE_FORMAT
-                    " bytes, and the worker hands on up to %d; the command line writes files of "
-                    "any size.",
-                    size, W2W_PROTOCOL_MAX_BYTES);
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static void on_result(W2wJobResult *given, gpointer user_data)
 {
     g_autoptr(W2wJobResult) result = given;
     g_autoptr(GUnixFDList) descriptors = g_unix_fd_list_new();
-    g_auto(GVariantDict) dictionary = G_VARIANT_DICT_INIT(NULL);
     Task *task = user_data;
+    GVariant *dictionary;
 
     if (task->error != NULL)
         return;
-    if (!check_size(result, &task->error) ||
-        (result->picture != NULL &&
-         !add_picture(&dictionary, result->picture, descriptors, &task->error))) {
+    /* The client may be gone by now; if it comes back, this is waiting. */
+    if (task->key != NULL && result->identity != NULL &&
+        g_cancellable_is_cancelled(task->cancellable))
+        w2w_kept_results_put(task->kept, task->key, result->identity, result->message);
+    dictionary = w2w_result_to_variant(result, descriptors, &task->error);
+    if (dictionary == NULL) {
         g_cancellable_cancel(task->cancellable);
         return;
     }
-    if (result->identity != NULL)
-        g_variant_dict_insert_value(
-            &dictionary, "identity",
-            g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, result->identity, TRUE));
-    g_variant_dict_insert(&dictionary, "seed", "t", result->seed);
-    add_string(&dictionary, "name", result->name);
-    add_string(&dictionary, "recipe", result->recipe);
-    add_string(&dictionary, "message", result->message);
-    add_string(&dictionary, "report", result->report);
-    add_string(&dictionary, "stem", result->stem);
-    if (result->files != NULL)
-        add_files(&dictionary, result->files);
-    send_signal(task, "Result",
-                g_variant_new("(u@a{sv})", task->id, g_variant_dict_end(&dictionary)), descriptors);
+    send_signal(task, "Result", g_variant_new("(u@a{sv})", task->id, dictionary), descriptors);
 }
 
 static void count_load(W2wJobQueue *queue, W2wPipeline *pipeline)
@@ -224,6 +129,25 @@ static void count_load(W2wJobQueue *queue, W2wPipeline *pipeline)
     g_free(queue->status.device);
     queue->status.device = w2w_device_describe(w2w_pipeline_get_device(pipeline));
     g_mutex_unlock(&queue->mutex);
+}
+
+/*
+ * Where the job was cancelled earlier, it goes on from what it had found then. Of no use any more
+ * (the world has another space by now), that is forgotten.
+ */
+static gboolean take_up(Task *task, const W2wJob *job, W2wWorld *world, W2wValues *values,
+                        GError **error)
+{
+    g_autoptr(GBytes) identity = w2w_kept_results_get(task->kept, task->key, NULL);
+
+    if (identity == NULL || w2w_values_get_bytes(values, job->resumes_from) != NULL)
+        return TRUE;
+    if (!w2w_values_set_bytes(values, job->resumes_from, identity, error))
+        return FALSE;
+    if (job->check(world, values, NULL))
+        return TRUE;
+    w2w_kept_results_remove(task->kept, task->key);
+    return w2w_values_set_bytes(values, job->resumes_from, NULL, error);
 }
 
 static gboolean run(W2wJobQueue *queue, Task *task, GError **error)
@@ -247,7 +171,15 @@ static gboolean run(W2wJobQueue *queue, Task *task, GError **error)
         return FALSE;
     if (loaded)
         count_load(queue, pipeline);
-    return job->run(pipeline, values, on_result, task, &progress, error);
+    task->key = w2w_kept_results_make_key(job, task->world, task->subject, values);
+    if (task->resume && task->key != NULL &&
+        !take_up(task, job, w2w_pipeline_get_world(pipeline), values, error))
+        return FALSE;
+    if (!job->run(pipeline, values, on_result, task, &progress, error))
+        return FALSE;
+    if (task->key != NULL)
+        w2w_kept_results_remove(task->kept, task->key);
+    return TRUE;
 }
 
 static void run_and_reply(W2wJobQueue *queue, Task *task)
@@ -296,6 +228,7 @@ W2wJobQueue *w2w_job_queue_new(void)
     g_queue_init(&queue->waiting);
     queue->status.device = g_strdup("");
     queue->models = w2w_models_new();
+    queue->kept = w2w_kept_results_new();
     queue->thread = g_thread_new("jobs", work, queue);
     return queue;
 }
@@ -336,6 +269,7 @@ void w2w_job_queue_free(W2wJobQueue *queue)
     cancel(queue, NULL, 0);
     g_thread_join(queue->thread);
     w2w_models_free(queue->models);
+    w2w_kept_results_free(queue->kept);
     g_mutex_clear(&queue->mutex);
     g_cond_clear(&queue->cond);
     g_free(queue->status.device);
@@ -346,6 +280,7 @@ void w2w_job_queue_push(W2wJobQueue *queue, GDBusMethodInvocation *invocation)
 {
     Task *task = task_new(invocation);
 
+    task->kept = queue->kept;
     g_mutex_lock(&queue->mutex);
     g_queue_push_tail(&queue->waiting, task);
     g_cond_signal(&queue->cond);
@@ -382,4 +317,29 @@ W2wJobQueueStatus w2w_job_queue_get_status(W2wJobQueue *queue)
     status.device = g_strdup(queue->status.device);
     g_mutex_unlock(&queue->mutex);
     return status;
+}
+
+void w2w_job_queue_find_kept(W2wJobQueue *queue, GDBusMethodInvocation *invocation)
+{
+    g_autofree char *name = NULL, *world = NULL, *subject = NULL, *key = NULL, *text = NULL;
+    g_autoptr(GVariant) given = NULL;
+    g_autoptr(W2wValues) values = NULL;
+    g_autoptr(GBytes) identity = NULL;
+    GError *error = NULL;
+    const W2wJob *job;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(s^ay@a{sv}s)", &name,
+                  &world, &given, &subject);
+    job = w2w_job_lookup(name);
+    if (job != NULL) {
+        values = w2w_values_new(job->parameters, job->n_parameters);
+        if (!w2w_values_set_variant(values, given, &error)) {
+            g_dbus_method_invocation_take_error(invocation, error);
+            return;
+        }
+        key = w2w_kept_results_make_key(job, world, subject, values);
+        identity = w2w_kept_results_get(queue->kept, key, &text);
+    }
+    g_dbus_method_invocation_return_value(
+        invocation, g_variant_new("(bs)", identity != NULL, text != NULL ? text : ""));
 }

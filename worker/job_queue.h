@@ -24,6 +24,9 @@ void w2w_job_queue_free(W2wJobQueue *queue);
 /* Takes the invocation of Run (protocol.h) over. */
 void w2w_job_queue_push(W2wJobQueue *queue, GDBusMethodInvocation *invocation);
 
+/* Answers FindKept (protocol.h), at once. */
+void w2w_job_queue_find_kept(W2wJobQueue *queue, GDBusMethodInvocation *invocation);
+
 /* One job of a connection, or all of them. */
 void w2w_job_queue_cancel(W2wJobQueue *queue, GDBusConnection *connection, guint id);
 void w2w_job_queue_cancel_all(W2wJobQueue *queue, GDBusConnection *connection);

@@ -95,6 +95,8 @@ static void on_method_call(GDBusConnection *connection, const char *sender, cons
         say_hello(worker, invocation, arguments);
     } else if (strcmp(method, "Run") == 0) {
         w2w_job_queue_push(worker->queue, invocation);
+    } else if (strcmp(method, "FindKept") == 0) {
+        w2w_job_queue_find_kept(worker->queue, invocation);
     } else if (strcmp(method, "Status") == 0) {
         give_status(worker, invocation);
     } else if (strcmp(method, "Cancel") == 0) {
