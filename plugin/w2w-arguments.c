@@ -5,6 +5,8 @@
  */
 #include "w2w-arguments.h"
 
+#include <string.h>
+
 #include <glib/gi18n.h>
 
 static GimpChoice *
@@ -33,6 +35,8 @@ w2w_arguments_declare (GimpProcedure *procedure,
       const gchar        *label     = _(parameter->label);
       const gchar        *blurb     = _(parameter->blurb);
 
+      if (! w2w_job_shows_parameter (job, parameter))
+        continue;
       switch (parameter->type)
         {
         case W2W_PARAMETER_INT:
@@ -68,8 +72,8 @@ w2w_arguments_declare (GimpProcedure *procedure,
           break;
 
         case W2W_PARAMETER_IDENTITY: /* a layer's */
-        case W2W_PARAMETER_PATH:     /* not shown: w2w_job_shows_parameter() */
         case W2W_PARAMETER_PICTURE:
+        case W2W_PARAMETER_PATH:     /* not shown: w2w_job_shows_parameter() */
         case W2W_PARAMETER_IDENTITIES:
         case W2W_PARAMETER_LORAS:
         case W2W_PARAMETER_PICTURES:
@@ -117,11 +121,45 @@ get_variant (GimpProcedureConfig *config,
     }
 }
 
+/* The bytes that a layer gives for a parameter, or NULL. */
+static GBytes *
+find_file (const W2wParameter     *parameter,
+           const W2wArgumentFiles *files)
+{
+  if (parameter->type == W2W_PARAMETER_IDENTITY)
+    return files->identity;
+  if (strcmp (parameter->name, W2W_JOB_MASK) == 0)
+    return files->mask;
+
+  return files->image;
+}
+
+static gboolean
+set_files (W2wValues              *values,
+           const W2wJob           *job,
+           const W2wArgumentFiles *files,
+           GError                **error)
+{
+  for (guint i = 0; i < job->n_parameters; i++)
+    {
+      const W2wParameter *parameter = &job->parameters[i];
+      GBytes             *bytes;
+
+      if (! w2w_job_takes_from_layer (job, parameter))
+        continue;
+      bytes = find_file (parameter, files);
+      if (bytes != NULL && ! w2w_values_set_bytes (values, parameter->name, bytes, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 W2wValues *
-w2w_arguments_collect (GimpProcedureConfig *config,
-                       const W2wJob        *job,
-                       GBytes              *identity,
-                       GError             **error)
+w2w_arguments_collect (GimpProcedureConfig    *config,
+                       const W2wJob           *job,
+                       const W2wArgumentFiles *files,
+                       GError                **error)
 {
   g_autoptr (W2wValues) values     = w2w_values_new (job->parameters, job->n_parameters);
   g_autoptr (GVariant)  dictionary = NULL;
@@ -130,20 +168,19 @@ w2w_arguments_collect (GimpProcedureConfig *config,
   g_variant_builder_init (&builder, G_VARIANT_TYPE_VARDICT);
   for (guint i = 0; i < job->n_parameters; i++)
     {
-      GVariant *variant = get_variant (config, &job->parameters[i]);
+      const W2wParameter *parameter = &job->parameters[i];
+      GVariant           *variant   = NULL;
 
+      if (w2w_job_shows_parameter (job, parameter))
+        variant = get_variant (config, parameter);
+      else if (strcmp (parameter->name, W2W_JOB_REGION_ONLY) == 0)
+        variant = g_variant_new_boolean (TRUE);
       if (variant != NULL)
-        g_variant_builder_add (&builder, "{sv}", job->parameters[i].name, variant);
-      else if (job->parameters[i].type == W2W_PARAMETER_IDENTITY && identity != NULL
-               && w2w_job_shows_parameter (job, &job->parameters[i])
-               && ! w2w_values_set_bytes (values, job->parameters[i].name, identity, error))
-        {
-          g_variant_builder_clear (&builder);
-          return NULL;
-        }
+        g_variant_builder_add (&builder, "{sv}", parameter->name, variant);
     }
   dictionary = g_variant_ref_sink (g_variant_builder_end (&builder));
-  if (! w2w_values_set_variant (values, dictionary, error))
+  if (! w2w_values_set_variant (values, dictionary, error)
+      || ! set_files (values, job, files, error))
     return NULL;
 
   return g_steal_pointer (&values);

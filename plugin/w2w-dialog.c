@@ -73,7 +73,7 @@ add_parameter (GimpProcedureDialog *dialog,
                const W2wParameter  *parameter,
                GPtrArray           *ids)
 {
-  if (parameter->type == W2W_PARAMETER_IDENTITY || ! w2w_job_shows_parameter (job, parameter))
+  if (w2w_job_takes_from_layer (job, parameter) || ! w2w_job_shows_parameter (job, parameter))
     return; /* not an argument: w2w_arguments_declare() */
 
   g_ptr_array_add (ids, g_strdup (parameter->name));
@@ -143,24 +143,73 @@ make_title (const W2wJob *job)
   return title;
 }
 
+/* The offer to go on from what a cancelled call had found, and what it depends on. */
+typedef struct
+{
+  GimpProcedureConfig *config;
+  const W2wDialog     *dialog;
+  GtkWidget           *check, *note;
+} Offer;
+
+static void
+update_offer (Offer *offer)
+{
+  g_autofree gchar *text = offer->dialog->find_kept (offer->dialog->user_data);
+
+  if ((text != NULL) != gtk_widget_get_visible (offer->check))
+    g_object_set (offer->config, offer->dialog->resume, text != NULL, NULL);
+  gtk_label_set_text (GTK_LABEL (offer->note), text != NULL ? text : "");
+  gtk_widget_set_visible (offer->check, text != NULL);
+  gtk_widget_set_visible (offer->note, text != NULL);
+}
+
+/* Only what was sought in makes a difference, and the worker answers quickly. */
+static void
+config_changed (GObject    *config,
+                GParamSpec *pspec,
+                gpointer    offer)
+{
+  const Offer *of = offer;
+
+  if (g_strv_contains (of->dialog->job->resumes_for, pspec->name))
+    update_offer (offer);
+}
+
+static void
+set_up_offer (GimpProcedureDialog *dialog,
+              Offer               *offer,
+              GPtrArray           *ids)
+{
+  const gchar      *resume = offer->dialog->resume;
+  g_autofree gchar *note   = add_note (dialog, resume, "");
+
+  offer->check = gimp_procedure_dialog_get_widget (dialog, resume, GTK_TYPE_CHECK_BUTTON);
+  offer->note  = gimp_procedure_dialog_get_widget (dialog, note, G_TYPE_NONE);
+  g_ptr_array_add (ids, g_steal_pointer (&note));
+}
+
 gboolean
 w2w_dialog_run (GimpProcedure       *procedure,
                 GimpProcedureConfig *config,
-                const W2wJob        *job,
-                const gchar * const *extra,
-                const gchar         *problem)
+                const W2wDialog     *description)
 {
+  const W2wJob          *job     = description->job;
   g_autoptr (GPtrArray)  subject = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray)  world   = g_ptr_array_new_with_free_func (g_free);
   g_autofree gchar      *title   = make_title (job);
+  Offer                  offer   = { .config = config, .dialog = description };
   GtkWidget             *window;
   GimpProcedureDialog   *dialog;
   gboolean               confirmed;
 
   window = gimp_procedure_dialog_new (procedure, config, title);
   dialog = GIMP_PROCEDURE_DIALOG (window);
-  for (gint i = 0; extra[i] != NULL; i++)
-    g_ptr_array_add (subject, g_strdup (extra[i]));
+  for (gint i = 0; description->extra[i] != NULL; i++)
+    {
+      g_ptr_array_add (subject, g_strdup (description->extra[i]));
+      if (g_strcmp0 (description->extra[i], description->resume) == 0)
+        set_up_offer (dialog, &offer, subject);
+    }
   for (guint i = 0; i < job->n_parameters; i++)
     add_parameter (dialog, config, job, &job->parameters[i],
                    job->parameters[i].flags & W2W_PARAMETER_FROM_WORLD ? world : subject);
@@ -179,9 +228,17 @@ w2w_dialog_run (GimpProcedure       *procedure,
     {
       gimp_procedure_dialog_fill (dialog, "subject-box", NULL);
     }
-  if (problem != NULL)
-    show_problem (dialog, problem);
+  if (description->problem != NULL)
+    show_problem (dialog, description->problem);
+  if (offer.check != NULL)
+    {
+      gtk_widget_set_visible (offer.check, FALSE);
+      g_object_set (config, description->resume, FALSE, NULL);
+      update_offer (&offer);
+      g_signal_connect (config, "notify", G_CALLBACK (config_changed), &offer);
+    }
   confirmed = gimp_procedure_dialog_run (dialog);
+  g_signal_handlers_disconnect_by_data (config, &offer);
   gtk_widget_destroy (window);
 
   return confirmed;

@@ -6,8 +6,10 @@
 
 #include <gegl.h>
 #include <glib/gi18n.h>
+#include <json-glib/json-glib.h>
 
 #include "engine/error.h"
+#include "w2w-composite.h"
 
 static void
 attach (GimpItem    *item,
@@ -23,25 +25,33 @@ attach (GimpItem    *item,
   gimp_parasite_free (parasite);
 }
 
-GimpLayer *
-w2w_layer_new_from_result (GimpImage          *image,
-                           GimpLayer          *above,
-                           const W2wJobResult *result,
-                           GError            **error)
+static void
+attach_all (GimpLayer          *layer,
+            const W2wJobResult *result)
 {
-  const gint     width    = (gint) result->picture->width;
-  const gint     height   = (gint) result->picture->height;
-  const gboolean gray     = gimp_image_get_base_type (image) == GIMP_GRAY;
-  GimpLayer     *parent   = NULL;
-  gint           position = 0;
-  gint           x        = 0;
-  gint           y        = 0;
-  GimpLayer     *layer;
-  GeglBuffer    *buffer;
+  if (result->identity != NULL)
+    {
+      gsize         size;
+      gconstpointer data = g_bytes_get_data (result->identity, &size);
 
-  layer = gimp_layer_new (image, result->name, width, height,
-                          gray ? GIMP_GRAY_IMAGE : GIMP_RGB_IMAGE, 100.0,
-                          gimp_image_get_default_new_layer_mode (image));
+      attach (GIMP_ITEM (layer), W2W_IDENTITY_PARASITE, size, data);
+    }
+  if (result->recipe != NULL)
+    attach (GIMP_ITEM (layer), W2W_RECIPE_PARASITE, strlen (result->recipe), result->recipe);
+}
+
+/* Above `above`, at its corner; takes a layer that may be NULL. */
+static gboolean
+insert (GimpImage *image,
+        GimpLayer *layer,
+        GimpLayer *above,
+        GError   **error)
+{
+  GimpLayer *parent   = NULL;
+  gint       position = 0;
+  gint       x        = 0;
+  gint       y        = 0;
+
   if (above != NULL)
     {
       parent   = GIMP_LAYER (gimp_item_get_parent (GIMP_ITEM (above)));
@@ -52,25 +62,94 @@ w2w_layer_new_from_result (GimpImage          *image,
     {
       g_set_error (error, W2W_ERROR, W2W_ERROR_FAILED,
                    _("GIMP could not add a layer to the image."));
-      return NULL;
+      return FALSE;
     }
   gimp_layer_set_offsets (layer, x, y);
+
+  return TRUE;
+}
+
+GimpLayer *
+w2w_layer_new_from_result (GimpImage          *image,
+                           GimpLayer          *above,
+                           const W2wJobResult *result,
+                           GError            **error)
+{
+  const gint     width  = (gint) result->picture->width;
+  const gint     height = (gint) result->picture->height;
+  const gboolean gray   = gimp_image_get_base_type (image) == GIMP_GRAY;
+  GimpLayer     *layer;
+  GeglBuffer    *buffer;
+
+  layer = gimp_layer_new (image, result->name, width, height,
+                          gray ? GIMP_GRAY_IMAGE : GIMP_RGB_IMAGE, 100.0,
+                          gimp_image_get_default_new_layer_mode (image));
+  if (! insert (image, layer, above, error))
+    return NULL;
 
   buffer = gimp_drawable_get_buffer (GIMP_DRAWABLE (layer));
   gegl_buffer_set (buffer, GEGL_RECTANGLE (0, 0, width, height), 0, babl_format ("R'G'B' u8"),
                    result->picture->pixels, GEGL_AUTO_ROWSTRIDE);
   g_object_unref (buffer); /* sends the pixels to GIMP */
   gimp_drawable_update (GIMP_DRAWABLE (layer), 0, 0, width, height);
+  attach_all (layer, result);
 
-  if (result->identity != NULL)
+  return layer;
+}
+
+/* Where the region lies in the layer: [x, y, width, height] of the report. */
+static gboolean
+find_box (const W2wJobResult *result,
+          gint               *x,
+          gint               *y,
+          GError            **error)
+{
+  g_autoptr (JsonNode) report = result->report != NULL ? json_from_string (result->report, NULL)
+                                                       : NULL;
+  JsonArray           *box    = NULL;
+
+  if (report != NULL && JSON_NODE_HOLDS_OBJECT (report))
     {
-      gsize         size;
-      gconstpointer data = g_bytes_get_data (result->identity, &size);
+      JsonNode *node = json_object_get_member (json_node_get_object (report), "box");
 
-      attach (GIMP_ITEM (layer), W2W_IDENTITY_PARASITE, size, data);
+      box = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
     }
-  if (result->recipe != NULL)
-    attach (GIMP_ITEM (layer), W2W_RECIPE_PARASITE, strlen (result->recipe), result->recipe);
+  if (box == NULL || json_array_get_length (box) != 4
+      || json_array_get_int_element (box, 2) != result->picture->width
+      || json_array_get_int_element (box, 3) != result->picture->height)
+    {
+      g_set_error_literal (error, W2W_ERROR, W2W_ERROR_FAILED,
+                           _("The worker did not say where in the layer its picture lies."));
+      return FALSE;
+    }
+  *x = (gint) json_array_get_int_element (box, 0);
+  *y = (gint) json_array_get_int_element (box, 1);
+
+  return TRUE;
+}
+
+GimpLayer *
+w2w_layer_new_from_region (GimpImage          *image,
+                           GimpLayer          *original,
+                           const W2wSource    *source,
+                           const W2wJobResult *result,
+                           GError            **error)
+{
+  GimpLayer *layer;
+  gint       x, y;
+
+  if (! find_box (result, &x, &y, error))
+    return NULL;
+  layer = gimp_layer_copy (original);
+  if (! insert (image, layer, original, error))
+    return NULL;
+  gimp_item_set_name (GIMP_ITEM (layer), result->name);
+  if (! w2w_composite (layer, source, result->picture, x, y, error))
+    {
+      gimp_image_remove_layer (image, layer);
+      return NULL;
+    }
+  attach_all (layer, result);
 
   return layer;
 }

@@ -8,6 +8,7 @@
 #include <libgimp/gimp.h>
 
 #include "engine/job/job.h"
+#include "w2w-source.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +24,16 @@ G_BEGIN_DECLS
  */
 GimpLayer * w2w_layer_new_from_result (GimpImage          *image,
                                        GimpLayer          *above,
+                                       const W2wJobResult *result,
+                                       GError            **error);
+
+/*
+ * A copy of `original`, above it, in its own precision, with the result's picture in the region that
+ * the result's report names (W2W_JOB_REGION_ONLY), through the selection: w2w-composite.h.
+ */
+GimpLayer * w2w_layer_new_from_region (GimpImage          *image,
+                                       GimpLayer          *original,
+                                       const W2wSource    *source,
                                        const W2wJobResult *result,
                                        GError            **error);
 
