@@ -12,7 +12,8 @@ GRAPH = DEVICE | {"engine/graph"}
 FORMATS = BASE | {"engine/formats"}
 W2W = FORMATS | {"engine/w2w", "engine/diffusion"}
 PIPELINE = GRAPH | W2W | {"engine/models", "engine/pipeline"}
-JOB = PIPELINE | {"engine/job"}
+TRAINING = PIPELINE | {"engine/training"}
+JOB = TRAINING | {"engine/job"}
 ALLOWED = {  # folder: the folders that its files may include from, besides its own
     "engine": set(),
     "engine/formats": BASE,
@@ -24,6 +25,7 @@ ALLOWED = {  # folder: the folders that its files may include from, besides its 
     "engine/diffusion": FORMATS,
     "engine/w2w": W2W,
     "engine/pipeline": PIPELINE,
+    "engine/training": TRAINING,
     "engine/job": JOB,
     "cli": JOB,
     "client": JOB,
