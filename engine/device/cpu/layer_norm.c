@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Per row: (x − mean) / sqrt(variance + eps) · weight + bias.
- *
- * Mean first, then squared distances from it: one pass that sums squares would lose a small
- * variance beside a large mean. The row stays in the first cache between the passes. What
- * rounding left of the mean shows up as the mean of those distances, and is taken off as well.
+ * The row stays in the first cache between the passes of row_moments.h and this one.
  */
-#include <math.h>
-
 #include "engine/device/cpu/cpu.h"
+#include "engine/device/cpu/row_moments.h"
 #include "engine/device/cpu/task_split.h"
-#include "engine/device/cpu/vector.h"
 #include "engine/memory.h"
 
 typedef struct {
@@ -27,53 +22,6 @@ typedef struct {
     w2w_element *out;
 } LayerNormJob;
 
-static inline double row_sum(const w2w_element *x, gint64 n)
-{
-    w2w_v sum[4] = {{0}};
-    double total;
-    gint64 i = 0;
-
-    for (; i + 4 * W2W_VECTOR_WIDTH <= n; i += 4 * W2W_VECTOR_WIDTH)
-        for (int j = 0; j < 4; j++)
-            sum[j] += w2w_e_load(x + i + j * W2W_VECTOR_WIDTH);
-    for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH)
-        sum[0] += w2w_e_load(x + i);
-    total = w2w_v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    for (; i < n; i++)
-        total += w2w_e_get(x[i]);
-    return total;
-}
-
-/* Sums of x − mean and of its square. */
-static inline void row_moments(const w2w_element *x, gint64 n, float mean, double *first,
-                               double *second)
-{
-    w2w_v sum[4] = {{0}}, squares[4] = {{0}};
-    gint64 i = 0;
-
-    for (; i + 4 * W2W_VECTOR_WIDTH <= n; i += 4 * W2W_VECTOR_WIDTH)
-        for (int j = 0; j < 4; j++) {
-            const w2w_v d = w2w_e_load(x + i + j * W2W_VECTOR_WIDTH) - mean;
-
-            sum[j] += d;
-            squares[j] += d * d;
-        }
-    for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH) {
-        const w2w_v d = w2w_e_load(x + i) - mean;
-
-        sum[0] += d;
-        squares[0] += d * d;
-    }
-    *first = w2w_v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    *second = w2w_v_sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
-    for (; i < n; i++) {
-        const float d = w2w_e_get(x[i]) - mean;
-
-        *first += d;
-        *second += d * d;
-    }
-}
-
 static void layer_norm_rows(gconstpointer data, guint task, guint thread)
 {
     const LayerNormJob *job = data;
@@ -83,15 +31,11 @@ static void layer_norm_rows(gconstpointer data, guint task, guint thread)
     for (gint64 row = w2w_task_begin(&kernel->split, task); row < end; row++) {
         const w2w_element *x = job->x + row * n;
         w2w_element *out = job->out + row * n;
-        const float mean = (float)(row_sum(x, n) / (double)n);
-        double first, second, rest;
-        float scale, shift;
+        const W2wRowStatistics statistics = w2w_row_statistics(x, n, kernel->eps);
+        const float mean = statistics.mean, shift = (float)statistics.rest;
+        const float scale = (float)statistics.reciprocal;
         gint64 i = 0;
 
-        row_moments(x, n, mean, &first, &second);
-        rest = first / (double)n;
-        scale = (float)(1.0 / sqrt(MAX(second / (double)n - rest * rest, 0.0) + kernel->eps));
-        shift = (float)rest;
         for (; i + W2W_VECTOR_WIDTH <= n; i += W2W_VECTOR_WIDTH)
             w2w_e_store(out + i, (w2w_e_load(x + i) - mean - shift) * scale *
                                          w2w_v_load(kernel->weight + i) +

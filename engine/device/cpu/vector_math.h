@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * exp, sigmoid and the activations of vectors of floats, without tables or branches.
+ * exp, sigmoid, the activations of vectors of floats and their derivatives, without tables or
+ * branches.
  *
  * The coefficients are our own: least squares at 150 Chebyshev points in 50 digits (mpmath),
  * repeated with each point's weight multiplied by its error until all errors are alike, which
@@ -41,6 +42,14 @@ W2W_INLINE w2w_v w2w_v_sigmoid(w2w_v x)
     return w2w_v_select(x < 0.0f, e, w2w_v_set(1.0f)) / (e + 1.0f);
 }
 
+/* The derivative of x sigmoid(k x): s + k x s (1 − s), where s (1 − s) = e / (1 + e)². */
+W2W_INLINE w2w_v w2w_v_d_silu(w2w_v x, const float k)
+{
+    const w2w_v kx = x * k, e = w2w_v_exp(w2w_v_minus_abs(kx)), r = 1.0f / (e + 1.0f), er = e * r;
+
+    return w2w_v_select(kx < 0.0f, er, r) + kx * (er * r);
+}
+
 W2W_INLINE w2w_v w2w_v_silu(w2w_v x)
 {
     return x * w2w_v_sigmoid(x);
@@ -52,19 +61,43 @@ W2W_INLINE w2w_v w2w_v_quick_gelu(w2w_v x)
 }
 
 /*
- * x Φ(x), Φ the normal distribution's cumulative function, within 1e-7 · max(|x|, 1), and
- * within 2e-7 · |x| near 0. With y = |x|, x Φ(x) = max(x, 0) − y Φ(−y), and ln Φ(−y) is nearly
- * a parabola: the polynomial below on 0 ≤ y ≤ 6.5, which minimises its error times Φ(−y), that
- * is the error of Φ (2.5e-9).
+ * Φ(−y) for 0 ≤ y ≤ 6.5, Φ the normal distribution's cumulative function: ln Φ(−y) is nearly a
+ * parabola, and the polynomial minimises its error times Φ(−y), that is the error of Φ (2.5e-9).
  */
-W2W_INLINE w2w_v w2w_v_gelu(w2w_v x)
+W2W_INLINE w2w_v w2w_v_normal_tail(w2w_v y)
 {
-    const w2w_v y = w2w_v_min(w2w_v_set(6.5f), -w2w_v_minus_abs(x));
     const w2w_v y2 = y * y, y4 = y2 * y2;
     const w2w_v high =
         (y * 2.55947194e-07f - 5.33464336e-06f) * y4 +
         ((y * 4.51761155e-05f - 0.000178399561f) * y2 + (y * -1.87090748e-05f + 0.00483009758f));
     const w2w_v low = (y * -0.0363575044f - 0.318305091f) * y2 + (y * -0.797884949f - 0.693147176f);
 
-    return w2w_v_max(w2w_v_set(0.0f), x) - y * w2w_v_exp(high * y4 + low);
+    return w2w_v_exp(high * y4 + low);
+}
+
+/* |x|, at most 6.5 */
+W2W_INLINE w2w_v w2w_v_tail_at(w2w_v x)
+{
+    return w2w_v_min(w2w_v_set(6.5f), -w2w_v_minus_abs(x));
+}
+
+/*
+ * x Φ(x) within 1e-7 · max(|x|, 1), and within 2e-7 · |x| near 0: with y = |x|, it is
+ * max(x, 0) − y Φ(−y).
+ */
+W2W_INLINE w2w_v w2w_v_gelu(w2w_v x)
+{
+    const w2w_v y = w2w_v_tail_at(x);
+
+    return w2w_v_max(w2w_v_set(0.0f), x) - y * w2w_v_normal_tail(y);
+}
+
+/* Both of x Φ(x) and its derivative Φ(x) + x φ(x), φ(x) = exp(−x² / 2) / √(2π). */
+W2W_INLINE w2w_v w2w_v_gelu_and_d_gelu(w2w_v x, w2w_v *derivative)
+{
+    const w2w_v y = w2w_v_tail_at(x), tail = w2w_v_normal_tail(y);
+    const w2w_v density = w2w_v_exp(x * x * -0.5f) * 0.398942280f;
+
+    *derivative = w2w_v_select(x < 0.0f, tail, 1.0f - tail) + x * density;
+    return w2w_v_max(w2w_v_set(0.0f), x) - y * tail;
 }
