@@ -43,7 +43,17 @@ static void cpu_destroy(W2wDevice *device)
 /* The ops of reverse mode are there in float32 only. */
 /* clang-format off */
 #define TRAINING_OPS(suffix)                                                                       \
-    [W2W_OP_LORA_GRADIENT] = w2w_cpu_prepare_lora_gradient_##suffix
+    [W2W_OP_ACTIVATION_GRADIENT] = w2w_cpu_prepare_activation_gradient_##suffix,                   \
+    [W2W_OP_COLUMNS] = w2w_cpu_prepare_columns_##suffix,                                           \
+    [W2W_OP_GEGLU_GRADIENT] = w2w_cpu_prepare_geglu_gradient_##suffix,                             \
+    [W2W_OP_GROUP_NORM_GRADIENT] = w2w_cpu_prepare_group_norm_gradient_##suffix,                   \
+    [W2W_OP_LAYER_NORM_GRADIENT] = w2w_cpu_prepare_layer_norm_gradient_##suffix,                   \
+    [W2W_OP_LORA_GRADIENT] = w2w_cpu_prepare_lora_gradient_##suffix,                               \
+    [W2W_OP_MASKED_MSE] = w2w_cpu_prepare_masked_mse_##suffix,                                     \
+    [W2W_OP_MASKED_MSE_GRADIENT] = w2w_cpu_prepare_masked_mse_gradient_##suffix,                   \
+    [W2W_OP_SUM] = w2w_cpu_prepare_sum_##suffix,                                                   \
+    [W2W_OP_TRANSPOSE] = w2w_cpu_prepare_transpose_##suffix,                                       \
+    [W2W_OP_UPSAMPLE_GRADIENT] = w2w_cpu_prepare_upsample_gradient_##suffix
 /* clang-format on */
 
 #define INSTRUCTION_SET(set_name, type, suffix, what, hidden, ...)                                 \

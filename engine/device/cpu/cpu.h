@@ -63,7 +63,21 @@ static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
 
 /* What reverse mode needs beside those: in float32 only. */
 #define W2W_CPU_DECLARE_TRAINING(suffix)                                                           \
-    W2wKernel *w2w_cpu_prepare_lora_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);
+    W2wKernel *w2w_cpu_prepare_activation_gradient_##suffix(W2wDevice *, const W2wOp *,            \
+                                                            GError **);                            \
+    W2wKernel *w2w_cpu_prepare_columns_##suffix(W2wDevice *, const W2wOp *, GError **);            \
+    W2wKernel *w2w_cpu_prepare_geglu_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);     \
+    W2wKernel *w2w_cpu_prepare_group_norm_gradient_##suffix(W2wDevice *, const W2wOp *,            \
+                                                            GError **);                            \
+    W2wKernel *w2w_cpu_prepare_layer_norm_gradient_##suffix(W2wDevice *, const W2wOp *,            \
+                                                            GError **);                            \
+    W2wKernel *w2w_cpu_prepare_lora_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);      \
+    W2wKernel *w2w_cpu_prepare_masked_mse_##suffix(W2wDevice *, const W2wOp *, GError **);         \
+    W2wKernel *w2w_cpu_prepare_masked_mse_gradient_##suffix(W2wDevice *, const W2wOp *,            \
+                                                            GError **);                            \
+    W2wKernel *w2w_cpu_prepare_sum_##suffix(W2wDevice *, const W2wOp *, GError **);                \
+    W2wKernel *w2w_cpu_prepare_transpose_##suffix(W2wDevice *, const W2wOp *, GError **);          \
+    W2wKernel *w2w_cpu_prepare_upsample_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);
 
 W2W_CPU_DECLARE_TRAINING(baseline)
 W2W_CPU_DECLARE_TRAINING(avx2)
