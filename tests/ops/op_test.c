@@ -128,21 +128,21 @@ W2wArray *w2w_array_new_transposed_view(const W2wArray *matrix)
 
 typedef struct {
     W2wDevice *device;
-    guint8 *memory; /* guard, n_bytes, guard */
-    gsize n_bytes;
+    guint8 *memory; /* before, n_bytes, GUARD_BYTES */
+    gsize before, n_bytes;
 } Guarded;
 
-/* `values` NULL: poison. */
-static Guarded guarded_new(W2wDevice *device, gsize n_bytes, const void *values)
+/* `values` NULL: poison. The data lies this many bytes behind an aligned address. */
+static Guarded guarded_new(W2wDevice *device, gsize n_bytes, const void *values, gsize shift)
 {
     g_autoptr(GError) error = NULL;
-    const gsize total = n_bytes + 2 * GUARD_BYTES;
+    const gsize before = GUARD_BYTES + shift, total = before + n_bytes + GUARD_BYTES;
     g_autofree guint8 *host = g_malloc(total);
-    Guarded buffer = {device, NULL, n_bytes};
+    Guarded buffer = {device, NULL, before, n_bytes};
 
     memset(host, POISON, total);
     if (values != NULL)
-        memcpy(host + GUARD_BYTES, values, n_bytes);
+        memcpy(host + before, values, n_bytes);
     buffer.memory = device->klass->alloc(device, total, "a test", &error);
     g_assert_no_error(error);
     device->klass->upload(device, buffer.memory, host, total);
@@ -151,24 +151,23 @@ static Guarded guarded_new(W2wDevice *device, gsize n_bytes, const void *values)
 
 static void *guarded_data(const Guarded *buffer)
 {
-    return buffer->memory + GUARD_BYTES;
+    return buffer->memory + buffer->before;
 }
 
 /* Downloads and looks at the guards. */
 static guint8 *guarded_get(const Guarded *buffer, const char *what)
 {
-    g_autofree guint8 *host = g_malloc(buffer->n_bytes + 2 * GUARD_BYTES);
-    const guint8 *after = host + GUARD_BYTES + buffer->n_bytes;
+    const gsize total = buffer->before + buffer->n_bytes + GUARD_BYTES;
+    g_autofree guint8 *host = g_malloc(total);
 
-    buffer->device->klass->download(buffer->device, host, buffer->memory,
-                                    buffer->n_bytes + 2 * GUARD_BYTES);
-    for (gsize i = 0; i < GUARD_BYTES; i++)
-        if (host[i] != POISON || after[i] != POISON) {
+    buffer->device->klass->download(buffer->device, host, buffer->memory, total);
+    for (gsize i = 0; i < total; i++)
+        if (host[i] != POISON && (i < buffer->before || i >= buffer->before + buffer->n_bytes)) {
             g_test_message("%s: something was written just outside of its memory.", what);
             g_test_fail();
             break;
         }
-    return g_memdup2(host + GUARD_BYTES, buffer->n_bytes);
+    return g_memdup2(host + buffer->before, buffer->n_bytes);
 }
 
 static void guarded_free(Guarded *buffer)
@@ -227,14 +226,32 @@ typedef struct {
     W2wOperands operands;
 } Loaded;
 
-/* FALSE where the device refuses the op, which it may. */
-static gboolean loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *device)
+/* Kernels of the cpu device that are being written beside these tests. */
+static gboolean is_awaited(const W2wOp *op)
+{
+    return op->kind > W2W_OP_TIMESTEP_EMBEDDING ||
+           (op->kind == W2W_OP_LINEAR && op->params.linear.transposed) ||
+           (op->kind == W2W_OP_CONV2D && op->params.conv2d.rotated);
+}
+
+static gboolean may_refuse(const W2wOpCase *test, const W2wDevice *device)
+{
+    return test->may_be_refused || is_awaited(&test->op) ||
+           (test->float32_only && w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16);
+}
+
+/*
+ * FALSE where the device refuses the op, which it may. `shift`: elements between an aligned address
+ * and inputs and output: they may be slices.
+ */
+static gboolean loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *device, gint shift)
 {
     g_autoptr(GError) error = NULL;
+    const gsize size = w2w_dtype_size(device->element_type);
 
     memset(loaded, 0, sizeof *loaded);
     loaded->kernel = w2w_kernel_prepare(device, &test->op, &error);
-    if (test->may_be_refused && g_error_matches(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED)) {
+    if (may_refuse(test, device) && g_error_matches(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED)) {
         g_test_message("%s on %s: refused. %s", test->name, w2w_device_get_name(device),
                        error->message);
         return FALSE;
@@ -245,13 +262,15 @@ static gboolean loaded_init(Loaded *loaded, const W2wOpCase *test, W2wDevice *de
             gsize n_bytes;
             g_autofree void *values = device_input(test, device, i, &n_bytes);
 
-            loaded->in[i] = guarded_new(device, n_bytes, values);
+            loaded->in[i] = guarded_new(
+                device, n_bytes, values,
+                shift * w2w_dtype_size(w2w_device_get_input_type(device, test->op.kind, i)));
             loaded->operands.in[i] = guarded_data(&loaded->in[i]);
         }
-    loaded->out = guarded_new(
-        device, w2w_shape_n_elements(test->op.out) * w2w_dtype_size(device->element_type), NULL);
+    loaded->out =
+        guarded_new(device, w2w_shape_n_elements(test->op.out) * size, NULL, shift * size);
     loaded->operands.out = guarded_data(&loaded->out);
-    loaded->scratch = guarded_new(device, loaded->kernel->scratch_size, NULL);
+    loaded->scratch = guarded_new(device, loaded->kernel->scratch_size, NULL, 0);
     loaded->operands.scratch = guarded_data(&loaded->scratch);
     return TRUE;
 }
@@ -274,6 +293,23 @@ static void run_once(const Loaded *loaded)
         device->klass->synchronize(device);
 }
 
+/* On addresses that are aligned to elements only: the same bits. */
+static void check_shifted(const W2wOpCase *test, W2wDevice *device, const guint8 *expected)
+{
+    g_autofree guint8 *out = NULL;
+    Loaded loaded;
+
+    if (!loaded_init(&loaded, test, device, 1))
+        g_assert_not_reached(); /* it was prepared before */
+    run_once(&loaded);
+    out = guarded_get(&loaded.out, "output");
+    if (memcmp(out, expected, loaded.out.n_bytes) != 0) {
+        g_test_message("%s: slices of memory gave other numbers.", test->name);
+        g_test_fail();
+    }
+    loaded_clear(&loaded);
+}
+
 float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
 {
     const gint64 n = w2w_shape_n_elements(test->op.out);
@@ -284,7 +320,7 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
     Loaded loaded;
 
     memset(poison, POISON, n * size);
-    if (!loaded_init(&loaded, test, device))
+    if (!loaded_init(&loaded, test, device, 0))
         return NULL;
     run_once(&loaded);
     first = guarded_get(&loaded.out, "output");
@@ -316,6 +352,7 @@ float *w2w_op_case_run(const W2wOpCase *test, W2wDevice *device)
             g_assert_cmpmem(after, loaded.in[i].n_bytes, before, n_bytes);
         }
     loaded_clear(&loaded);
+    check_shifted(test, device, first);
     for (gint64 i = 0; i < n; i++)
         result[i] = from_device_type(device->element_type, first, i);
     return g_steal_pointer(&result);
@@ -384,7 +421,7 @@ static void bench(const W2wOpCase *test, W2wDevice *device, const char *label)
     gint n_repeats = 1;
     Loaded loaded;
 
-    if (!loaded_init(&loaded, test, device))
+    if (!loaded_init(&loaded, test, device, 0))
         return;
     while (g_get_monotonic_time() - start < G_USEC_PER_SEC / 5) {
         const gint64 from = g_get_monotonic_time();
@@ -415,6 +452,7 @@ static W2wOpCase *rounded_case(const W2wOpCase *test, W2wDevice *device)
     const gboolean product = test->op.kind == W2W_OP_CONV2D || test->op.kind == W2W_OP_LINEAR;
 
     copy->op = test->op;
+    copy->float32_only = test->float32_only;
     for (gint slot = 0; slot < W2W_N_SLOTS; slot++) {
         const W2wDType type = w2w_device_get_input_type(device, test->op.kind, slot);
         const gint64 n = w2w_shape_n_elements(test->op.in[slot]);
@@ -550,6 +588,11 @@ double w2w_op_magnitude_of_activation(double x)
     return x < 0.0 ? MIN(-x, 16.0) : x;
 }
 
+double w2w_op_magnitude_of_slope(double x)
+{
+    return 1.0 + MIN(fabs(x), 16.0); /* all of them end in 0 and 1 there */
+}
+
 /* The case without its activation, of absolute values where `absolute`: its sums. */
 static float *sums_of(const W2wOpCase *test, gboolean absolute)
 {
@@ -561,7 +604,7 @@ static float *sums_of(const W2wOpCase *test, gboolean absolute)
     copy->op.activation = W2W_ACTIVATION_NONE;
     if (test->op.activation == W2W_ACTIVATION_GEGLU)
         copy->op.out.c *= 2;
-    if (absolute && test->op.kind == W2W_OP_LINEAR)
+    if (absolute && (test->op.kind == W2W_OP_LINEAR || test->op.kind == W2W_OP_LORA_GRADIENT))
         copy->op.params.linear.lora_scale = fabsf(test->op.params.linear.lora_scale);
     for (gint i = 0; i < W2W_N_SLOTS; i++)
         if (test->in[i] != NULL) {

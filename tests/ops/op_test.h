@@ -43,6 +43,8 @@ typedef struct {
      * convolutions that enlarge their input.
      */
     gboolean sums_weights;
+    /* Training computes in float32: devices with bfloat16 between ops may refuse this one. */
+    gboolean float32_only;
 } W2wOpCase;
 
 /* `name` for messages. op.out is set by hand. */
@@ -86,6 +88,47 @@ void w2w_op_magnitude_of_sums(const W2wOpCase *test, const float *expected, doub
 /* Bound of |f(x)|, and of what a rounding of f's factors costs, for all of the activations. */
 double w2w_op_magnitude_of_activation(double x);
 
+/* The same for their slopes. */
+double w2w_op_magnitude_of_slope(double x);
+
+/* --- gradients --- */
+
+/*
+ * Central differences of four points in float64, where the function is as smooth as those of the
+ * tests, are this near to the gradient, in units of 1 and of the gradient's root mean square.
+ */
+#define W2W_OP_DIFFERENCE      1e-8
+#define W2W_OP_MAX_DIFFERENCES 300 /* numbers that are moved, evenly spread */
+
+/*
+ * The op that computes the gradient of Σ d_out · out by the input `slot` of `forward`, which has no
+ * fused residual or activation of a product. It begins at element `first` of that op's output.
+ */
+W2wOpCase *w2w_op_case_new_gradient(const W2wOpCase *forward, gint slot, const float *d_out,
+                                    gint64 *first);
+
+/* That op on the reference in float64 against central differences of `forward` there. */
+void w2w_op_case_check_gradient(const W2wOpCase *forward, gint slot, GRand *random);
+
+/* w2w_op_case_check() of that op, for any d_out. */
+void w2w_op_case_check_gradient_on_devices(const W2wOpCase *forward, gint slot, GRand *random,
+                                           W2wOpMagnitudeFunc magnitude);
+
+/*
+ * That op of a group_norm or layer_norm, with a residual's gradient added or without: on the
+ * reference it is the sum of both, and every device is checked against it.
+ */
+void w2w_op_case_check_norm_gradient(const W2wOpCase *forward, gboolean residual, GRand *random);
+
+typedef enum {
+    W2W_OP_MASK_SOFT, /* 0 to 1 */
+    W2W_OP_MASK_HARD, /* 0 or 1 */
+    W2W_OP_MASK_NOTHING
+} W2wOpMaskKind;
+
+W2wOpCase *w2w_op_case_new_masked_mse(GRand *random, W2wShape shape, double deviation,
+                                      W2wOpMaskKind mask);
+
 /* --- golden --- */
 
 typedef enum {
@@ -119,17 +162,29 @@ void w2w_op_test_each_device(void (*func)(W2wDevice *device, const char *label, 
 
 /* The tests of one stem: test_<stem>.c; and of what belongs to no op. */
 void w2w_add_tests_activation(void);
+void w2w_add_tests_activation_gradient(void);
 void w2w_add_tests_add(void);
 void w2w_add_tests_attention(void);
+void w2w_add_tests_attention_gradient(void);
+void w2w_add_tests_columns(void);
 void w2w_add_tests_concat(void);
 void w2w_add_tests_conv2d(void);
 void w2w_add_tests_device(void);
 void w2w_add_tests_geglu(void);
+void w2w_add_tests_geglu_gradient(void);
 void w2w_add_tests_group_norm(void);
+void w2w_add_tests_group_norm_gradient(void);
 void w2w_add_tests_layer_norm(void);
+void w2w_add_tests_layer_norm_gradient(void);
 void w2w_add_tests_linear(void);
+void w2w_add_tests_lora_gradient(void);
+void w2w_add_tests_masked_mse(void);
+void w2w_add_tests_masked_mse_gradient(void);
+void w2w_add_tests_sum(void);
 void w2w_add_tests_timestep_embedding(void);
 void w2w_add_tests_token_embedding(void);
+void w2w_add_tests_transpose(void);
 void w2w_add_tests_upsample(void);
+void w2w_add_tests_upsample_gradient(void);
 
 G_END_DECLS

@@ -56,9 +56,9 @@ static const Conv cases[] = {
 };
 /* clang-format on */
 
-static void check(const Conv *conv, GRand *random)
+static W2wOpCase *new_case(const Conv *conv, GRand *random)
 {
-    g_autoptr(W2wOpCase) test = w2w_op_case_new(W2W_OP_CONV2D, conv->name);
+    W2wOpCase *test = w2w_op_case_new(W2W_OP_CONV2D, conv->name);
     const W2wShape out = {conv->n, conv->out_h, conv->out_w, conv->n_out};
     const gint64 shape[] = {conv->n_out, conv->n_in, conv->kernel, conv->kernel};
 
@@ -83,6 +83,13 @@ static void check(const Conv *conv, GRand *random)
         w2w_op_case_random_input(test, W2W_SLOT_IMAGE_BIAS, (W2wShape){conv->n, 1, 1, conv->n_out},
                                  random, 0.0, 2.0);
     test->may_be_refused = conv->kernel > 3; /* graph.h: 1 or 3 */
+    return test;
+}
+
+static void check(const Conv *conv, GRand *random)
+{
+    g_autoptr(W2wOpCase) test = new_case(conv, random);
+
     w2w_op_case_check(test, w2w_op_magnitude_of_sums);
 }
 
@@ -132,6 +139,105 @@ static void test_any_shape(void)
     }
 }
 
+/* --- the gradient of a convolution is one with its weights rotated --- */
+
+/* clang-format off */
+static const Conv gradients[] = { /* of these */
+    {"plain",               2,  9, 13,  20,  24, 3, 1, 1,  9, 13},
+    {"one-pixel",           1,  1,  1,   5,   7, 3, 1, 1,  1,  1},
+    {"one-row",             1,  1, 50,  16,  16, 3, 1, 1,  1, 50},
+    {"one-column",          3, 37,  1,   9,  11, 3, 1, 1, 37,  1},
+    {"latents-in",          1, 16, 16,   4,  32, 3, 1, 1, 16, 16},
+    {"latents-out",         1, 16, 16,  32,   4, 3, 1, 1, 16, 16},
+    {"one-channel",         1,  8,  9,   1,   1, 3, 1, 1,  8,  9},
+    {"many-channels",       1,  6,  5, 330, 257, 3, 1, 1,  6,  5},
+    {"batch-3",             3,  7,  5,  17,  19, 3, 1, 1,  7,  5},
+    {"stride-2-even",       2, 10, 14,  16,  24, 3, 2, 1,  5,  7},
+    {"stride-2-odd",        3, 11, 13,  15,  21, 3, 2, 1,  6,  7},
+    {"stride-2-wide",       1,  2, 90,  32,  48, 3, 2, 1,  1, 45},
+    {"stride-2-one-pixel",  1,  1,  1,   8,   8, 3, 2, 1,  1,  1},
+    {"stride-2-two-pixels", 2,  2,  2,   8,   8, 3, 2, 1,  1,  1},
+    {"asymmetric",          1, 10, 14,  16,  16, 3, 2, 0,  5,  7},
+    {"asymmetric-odd",      2, 11, 15,  10,  18, 3, 2, 0,  5,  7},
+    {"asymmetric-unread",   1, 12, 16,  10,  18, 3, 2, 0,  5,  7}, /* its last row and column */
+    {"valid",               1,  9,  8,  12,  12, 3, 1, 0,  7,  6},
+    {"one-by-one",          2,  5,  7,  20,  33, 1, 1, 0,  5,  7},
+    {"one-by-one-stride-2", 1,  9,  7,  20,  12, 1, 2, 0,  5,  4},
+    {"five-by-five",        1, 12, 11,   6,  10, 5, 1, 2, 12, 11},
+    {"f16",                 1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_F16},
+    {"bf16",                1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_BF16},
+    {"f64",                 1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_F64},
+};
+/* clang-format on */
+
+/* With a residual, as where something else reads the same x. */
+static void check_gradient(const Conv *conv, GRand *random)
+{
+    g_autoptr(W2wOpCase) forward = new_case(conv, random);
+    g_autofree float *d_out =
+        w2w_random_normal(random, w2w_shape_n_elements(forward->op.out), 0.1, 1.0);
+    gint64 first;
+    g_autoptr(W2wOpCase) gradient = w2w_op_case_new_gradient(forward, W2W_SLOT_X, d_out, &first);
+
+    gradient->may_be_refused = forward->may_be_refused;
+    w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
+    w2w_op_case_random_input(gradient, W2W_SLOT_RESIDUAL, gradient->op.out, random, 0.0, 2.0);
+    w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
+}
+
+static void test_gradient(gconstpointer data)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(70);
+
+    check_gradient(data, random);
+}
+
+/* Any that reads no further than one row and column beyond its padding. */
+static Conv any_gradient(GRand *random, gint size, gint n_channels)
+{
+    Conv conv = {"any-gradient"};
+
+    conv.n = g_rand_int_range(random, 1, 4);
+    conv.h = g_rand_int_range(random, 1, size);
+    conv.w = g_rand_int_range(random, 1, size);
+    conv.n_in = g_rand_int_range(random, 1, n_channels);
+    conv.n_out = g_rand_int_range(random, 1, n_channels);
+    conv.kernel = g_rand_boolean(random) ? 3 : g_rand_int_range(random, 1, 4);
+    conv.stride = g_rand_int_range(random, 1, 3);
+    conv.pad = g_rand_int_range(random, 0, conv.kernel / 2 + 1);
+    conv.out_h = MAX((conv.h + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) /
+                     conv.stride +
+                 1;
+    conv.out_w = MAX((conv.w + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) /
+                     conv.stride +
+                 1;
+    conv.dtype = g_rand_int_range(random, 0, W2W_DTYPE_F64 + 1);
+    return conv;
+}
+
+static void test_any_gradient(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(71);
+
+    for (gint i = 0; i < 60; i++) {
+        const Conv conv = any_gradient(random, 20, 41);
+
+        check_gradient(&conv, random);
+    }
+}
+
+static void test_central_differences(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(72);
+
+    for (gint i = 0; i < 40; i++) {
+        const Conv conv = any_gradient(random, 8, 5);
+        g_autoptr(W2wOpCase) forward = new_case(&conv, random);
+
+        w2w_op_case_check_gradient(forward, W2W_SLOT_X, random);
+    }
+}
+
 static gint get_int(JsonObject *params, const char *name, gint otherwise)
 {
     return (gint)json_object_get_int_member_with_default(params, name, otherwise);
@@ -167,5 +273,12 @@ void w2w_add_tests_conv2d(void)
         g_test_add_data_func(path, &cases[i], test_case);
     }
     g_test_add_func("/ops/conv2d/any-shape", test_any_shape);
+    for (gsize i = 0; i < G_N_ELEMENTS(gradients); i++) {
+        g_autofree char *path = g_strconcat("/ops/conv2d/gradient-", gradients[i].name, NULL);
+
+        g_test_add_data_func(path, &gradients[i], test_gradient);
+    }
+    g_test_add_func("/ops/conv2d/gradient-any-shape", test_any_gradient);
+    g_test_add_func("/ops/conv2d/central-differences", test_central_differences);
     g_test_add_func("/golden/conv2d", test_golden);
 }

@@ -67,9 +67,9 @@ static const Linear cases[] = {
 };
 /* clang-format on */
 
-static void check(const Linear *linear, GRand *random)
+static W2wOpCase *new_case(const Linear *linear, GRand *random)
 {
-    g_autoptr(W2wOpCase) test = w2w_op_case_new(W2W_OP_LINEAR, linear->name);
+    W2wOpCase *test = w2w_op_case_new(W2W_OP_LINEAR, linear->name);
     const W2wShape out = {linear->n, linear->h, linear->w, linear->n_out};
     const gint n_columns = linear->n_out * (linear->activation == W2W_ACTIVATION_GEGLU ? 2 : 1);
     const gint64 shape[] = {n_columns, linear->n_in, 1, 1};
@@ -106,6 +106,13 @@ static void check(const Linear *linear, GRand *random)
                                  random, 0.0, 2.0);
     test->may_be_refused = linear->activation == W2W_ACTIVATION_GEGLU &&
                            (linear->rank > 0 || linear->residual || linear->image_bias);
+    return test;
+}
+
+static void check(const Linear *linear, GRand *random)
+{
+    g_autoptr(W2wOpCase) test = new_case(linear, random);
+
     w2w_op_case_check(test, w2w_op_magnitude_of_sums);
 }
 
@@ -138,6 +145,91 @@ static void test_any_shape(void)
         linear.dtype = g_rand_int_range(random, 0, W2W_DTYPE_F64 + 1);
         linear.form = g_rand_int_range(random, 0, WEIGHT_TRANSPOSED + 1);
         check(&linear, random);
+    }
+}
+
+/* --- the gradient of a linear layer is one with its weight transposed --- */
+
+/* clang-format off */
+static const Linear gradients[] = { /* of these */
+    {"plain",              3,  1, 11,  48,  65},
+    {"one-row",            1,  1,  1,  64, 128},
+    {"one-number",         1,  1,  1,   1,   1},
+    {"one-in",             2,  1,  5,   1,  37},
+    {"one-out",            2,  1,  5,  37,   1},
+    {"text",               1,  1, 77,  48, 192},
+    {"feature-map",        3, 13,  7,  33,  47},
+    {"deep",               1,  1,  5, 2579, 31},
+    {"broad",              1,  1,  7,  24, 1031},
+    {"conv-weight",        2,  5,  7,  20,  33, .form = WEIGHT_CONV},
+    {"transposed-weight",  1,  5,  7,  20,  33, .form = WEIGHT_TRANSPOSED},
+    {"lora-rank-1",        2,  6,  6,  48,  40, 1, 27.0f},
+    {"lora-rank-4",        2,  5,  5,  40,  56, 4, 0.25f},
+    {"lora-rank-17",       1,  5,  5,  19,  23, 17, -1.5f},
+    {"lora-one-row",       1,  1,  1,  24,  24, 1, 27.0f},
+    {"f16",                1,  5,  7,  50,  70, .dtype = W2W_DTYPE_F16},
+    {"bf16",               1,  5,  7,  50,  70, .dtype = W2W_DTYPE_BF16},
+    {"f64",                1,  5,  7,  50,  70, .dtype = W2W_DTYPE_F64},
+};
+/* clang-format on */
+
+/* With a residual, as where something else reads the same x. */
+static void check_gradient(const Linear *linear, GRand *random)
+{
+    g_autoptr(W2wOpCase) forward = new_case(linear, random);
+    g_autofree float *d_out =
+        w2w_random_normal(random, w2w_shape_n_elements(forward->op.out), 0.1, 1.0);
+    gint64 first;
+    g_autoptr(W2wOpCase) gradient = w2w_op_case_new_gradient(forward, W2W_SLOT_X, d_out, &first);
+
+    w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
+    w2w_op_case_random_input(gradient, W2W_SLOT_RESIDUAL, gradient->op.out, random, 0.0, 2.0);
+    w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
+}
+
+static void test_gradient(gconstpointer data)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(73);
+
+    check_gradient(data, random);
+}
+
+static Linear any_gradient(GRand *random, gint width)
+{
+    Linear linear = {"any-gradient"};
+
+    linear.n = g_rand_int_range(random, 1, 4);
+    linear.h = g_rand_int_range(random, 1, 6);
+    linear.w = g_rand_int_range(random, 1, 9);
+    linear.n_in = g_rand_int_range(random, 1, width);
+    linear.n_out = g_rand_int_range(random, 1, width);
+    linear.rank = g_rand_int_range(random, 0, 6);
+    linear.scale = (float)g_rand_double_range(random, -3.0, 30.0);
+    linear.dtype = g_rand_int_range(random, 0, W2W_DTYPE_F64 + 1);
+    linear.form = g_rand_int_range(random, 0, WEIGHT_TRANSPOSED + 1);
+    return linear;
+}
+
+static void test_any_gradient(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(74);
+
+    for (gint i = 0; i < 60; i++) {
+        const Linear linear = any_gradient(random, 90);
+
+        check_gradient(&linear, random);
+    }
+}
+
+static void test_central_differences(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(75);
+
+    for (gint i = 0; i < 20; i++) {
+        const Linear linear = any_gradient(random, 9);
+        g_autoptr(W2wOpCase) forward = new_case(&linear, random);
+
+        w2w_op_case_check_gradient(forward, W2W_SLOT_X, random);
     }
 }
 
@@ -182,6 +274,13 @@ void w2w_add_tests_linear(void)
         g_test_add_data_func(path, &cases[i], test_case);
     }
     g_test_add_func("/ops/linear/any-shape", test_any_shape);
+    for (gsize i = 0; i < G_N_ELEMENTS(gradients); i++) {
+        g_autofree char *path = g_strconcat("/ops/linear/gradient-", gradients[i].name, NULL);
+
+        g_test_add_data_func(path, &gradients[i], test_gradient);
+    }
+    g_test_add_func("/ops/linear/gradient-any-shape", test_any_gradient);
+    g_test_add_func("/ops/linear/central-differences", test_central_differences);
     g_test_add_func("/golden/linear", test_golden);
     g_test_add_func("/golden/linear-conv1x1", test_golden_conv1x1);
 }
