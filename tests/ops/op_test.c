@@ -229,9 +229,7 @@ typedef struct {
 /* Kernels of the cpu device that are being written beside these tests. */
 static gboolean is_awaited(const W2wOp *op)
 {
-    return op->kind > W2W_OP_TIMESTEP_EMBEDDING ||
-           (op->kind == W2W_OP_LINEAR && op->params.linear.transposed) ||
-           (op->kind == W2W_OP_CONV2D && op->params.conv2d.rotated);
+    return op->kind > W2W_OP_TIMESTEP_EMBEDDING && op->kind != W2W_OP_LORA_GRADIENT;
 }
 
 static gboolean may_refuse(const W2wOpCase *test, const W2wDevice *device)

@@ -9,8 +9,83 @@ static void check_name(W2wDevice *device, const char *label, gpointer data)
 {
     g_assert_true(g_strv_contains(w2w_device_names, w2w_device_get_name(device)));
     g_assert_true(g_str_has_prefix(label, w2w_device_get_name(device)));
-    for (gint kind = 0; kind < W2W_N_OPS; kind++)
+    for (gint kind = 0; kind <= W2W_OP_TIMESTEP_EMBEDDING; kind++)
         g_assert_nonnull(device->klass->prepare[kind]);
+    g_assert_null(device->klass->prepare[W2W_OP_SLICE]); /* it is memory, nothing to compute */
+}
+
+/* A linear layer, twice: its weight counts once where kernels share it; then again, for real. */
+static void check_measuring(W2wDevice *device, const char *label, gpointer data)
+{
+    const gint64 shape[] = {48, 64};
+    g_autoptr(GRand) random = g_rand_new_with_seed(80);
+    g_autoptr(W2wArray) weight = w2w_random_array(random, W2W_DTYPE_F32, 2, shape, 0.0, 1.0);
+    const W2wOp op = {
+        .kind = W2W_OP_LINEAR, .out = {1, 1, 5, 48}, .in = {{1, 1, 5, 64}}, .weight = {weight}};
+    const gboolean shares = !g_str_equal(w2w_device_get_name(device), "reference");
+    g_autoptr(GError) error = NULL;
+    W2wKernel *kernels[3];
+    gsize n_bytes[3];
+
+    for (gint n = 0; n < 3; n++) {
+        w2w_device_begin_measuring(device);
+        for (gint i = 0; i < n; i++) {
+            kernels[i] = w2w_kernel_prepare(device, &op, &error);
+            g_assert_no_error(error);
+        }
+        for (gint i = 0; i < n; i++)
+            w2w_kernel_free(kernels[i]);
+        w2w_device_end_measuring(device, &n_bytes[n]);
+    }
+    g_assert_cmpuint(n_bytes[0], ==, 0);
+    g_assert_cmpuint(n_bytes[1], >=, 48 * 64 * w2w_dtype_size(device->element_type));
+    g_assert_cmpuint(n_bytes[2], ==, n_bytes[1] * (shares ? 1 : 2));
+
+    kernels[0] = w2w_kernel_prepare(device, &op, &error);
+    g_assert_no_error(error);
+    w2w_device_begin_measuring(device);
+    kernels[1] = w2w_kernel_prepare(device, &op, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(kernels[1]->scratch_size, ==, kernels[0]->scratch_size);
+    w2w_kernel_free(kernels[1]);
+    w2w_device_end_measuring(device, &n_bytes[2]);
+    g_assert_cmpuint(n_bytes[2], ==, shares ? 0 : n_bytes[1]); /* the device has it */
+    w2w_kernel_free(kernels[0]);
+}
+
+/* What was measured leaves nothing behind: a kernel that is prepared after it computes. */
+static void check_after_measuring(W2wDevice *device, const char *label, gpointer data)
+{
+    const W2wOpCase *test = data;
+    g_autoptr(GError) error = NULL;
+    g_autofree float *before = w2w_op_case_run(test, device), *after = NULL;
+    W2wKernel *kernel;
+    gsize n_bytes;
+
+    w2w_device_begin_measuring(device);
+    kernel = w2w_kernel_prepare(device, &test->op, &error);
+    g_assert_no_error(error);
+    w2w_kernel_free(kernel);
+    w2w_device_end_measuring(device, &n_bytes);
+    after = w2w_op_case_run(test, device);
+    g_assert_cmpmem(before, w2w_shape_n_elements(test->op.out) * sizeof(float), after,
+                    w2w_shape_n_elements(test->op.out) * sizeof(float));
+}
+
+static void test_measuring(void)
+{
+    const gint64 shape[] = {9, 7, 3, 3};
+    g_autoptr(GRand) random = g_rand_new_with_seed(81);
+    g_autoptr(W2wOpCase) test = w2w_op_case_new(W2W_OP_CONV2D, "measured");
+
+    test->op.out = (W2wShape){1, 5, 6, 9};
+    test->op.params.conv2d.kernel_h = test->op.params.conv2d.kernel_w = 3;
+    test->op.params.conv2d.stride = 1;
+    test->op.params.conv2d.pad_top = test->op.params.conv2d.pad_left = 1;
+    test->op.weight[W2W_WEIGHT] = w2w_random_array(random, W2W_DTYPE_F32, 4, shape, 0.0, 0.3);
+    w2w_op_case_random_input(test, W2W_SLOT_X, (W2wShape){1, 5, 6, 7}, random, 0.0, 1.0);
+    w2w_op_test_each_device(check_measuring, NULL);
+    w2w_op_test_each_device(check_after_measuring, test);
 }
 
 static void test_each_device(void)
@@ -113,6 +188,7 @@ void w2w_add_tests_device(void)
     g_test_add_func("/ops/device/unknown-device", test_unknown_device);
     g_test_add_func("/ops/device/compute-types", test_compute_types);
     g_test_add_func("/ops/device/missing-op", test_missing_op);
+    g_test_add_func("/ops/device/measuring", test_measuring);
     g_test_add_func("/ops/device/names", test_names);
     g_test_add_func("/ops/device/flops", test_flops);
 }
