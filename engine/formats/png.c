@@ -23,6 +23,7 @@
 #define IS_ANCILLARY      0x20 /* bit of the first letter of a chunk's type */
 #define MAX_FILE_BYTES    (1024 * 1024 * 1024)
 #define READ_CHANNELS     4 /* everything is read as RGBA */
+#define DEEP_CHANNELS     4
 
 /* What went wrong, for whoever called setjmp(). */
 typedef struct {
@@ -89,10 +90,20 @@ typedef struct {
     png_structp png;
     png_infop info;
     const guint8 *at, *end;
-    guint8 *pixels; /* (height, width, READ_CHANNELS) */
+    gboolean keeps_deep; /* wanted; then: there is something to keep, and 16 bits are read */
+    gsize bytes_per_pixel;
+    guint8 *pixels; /* (height, width, READ_CHANNELS) of 8 or 16 bits */
     png_bytep *rows;
     guint width, height;
 } Reader;
+
+/* What 8-bit RGB cannot hold. */
+static gboolean has_more(const Reader *reader)
+{
+    return png_get_bit_depth(reader->png, reader->info) == 16 ||
+           (png_get_color_type(reader->png, reader->info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+           png_get_valid(reader->png, reader->info, PNG_INFO_tRNS) != 0;
+}
 
 static void read_data(png_structp png, png_bytep out, size_t length)
 {
@@ -122,13 +133,21 @@ static gboolean read_header(Reader *reader)
     if (png_get_rowbytes(reader->png, reader->info) * reader->height / MAX_DEFLATE_RATIO >
         (size_t)(reader->end - reader->at) + AROUND_CHUNK)
         png_error(reader->png, "it claims more pixels than its bytes can hold");
+    reader->keeps_deep = reader->keeps_deep && has_more(reader);
+    reader->bytes_per_pixel = READ_CHANNELS * (reader->keeps_deep ? 2 : 1);
     png_set_expand(reader->png);
-    png_set_scale_16(reader->png);
+    if (reader->keeps_deep) {
+        png_set_expand_16(reader->png);
+        if (G_BYTE_ORDER == G_LITTLE_ENDIAN)
+            png_set_swap(reader->png);
+    } else {
+        png_set_scale_16(reader->png);
+    }
     png_set_gray_to_rgb(reader->png);
-    png_set_filler(reader->png, 0xff, PNG_FILLER_AFTER);
+    png_set_filler(reader->png, 0xffff, PNG_FILLER_AFTER);
     png_set_interlace_handling(reader->png);
     png_read_update_info(reader->png, reader->info);
-    if (png_get_rowbytes(reader->png, reader->info) != (size_t)reader->width * READ_CHANNELS)
+    if (png_get_rowbytes(reader->png, reader->info) != reader->width * reader->bytes_per_pixel)
         png_error(reader->png, "its pixels cannot be made RGB");
     return TRUE;
 }
@@ -144,7 +163,7 @@ static gboolean read_pixels(Reader *reader)
 
 static gboolean allocate_pixels(Reader *reader, GError **error)
 {
-    const gsize row_bytes = (gsize)reader->width * READ_CHANNELS;
+    const gsize row_bytes = reader->width * reader->bytes_per_pixel;
 
     reader->pixels = w2w_aligned_alloc(reader->height, row_bytes, "the pixels of a PNG", error);
     if (reader->pixels == NULL)
@@ -156,6 +175,19 @@ static gboolean allocate_pixels(Reader *reader, GError **error)
     for (guint y = 0; y < reader->height; y++)
         reader->rows[y] = reader->pixels + y * row_bytes;
     return TRUE;
+}
+
+/* RGBA over white, rounded; the deep pixels beside it. */
+static W2wPicture *keep(const Reader *reader, GError **error)
+{
+    const gsize n_pixels = (gsize)reader->width * reader->height;
+    g_autoptr(W2wPicture) picture = w2w_picture_new(reader->width, reader->height, error);
+
+    if (picture == NULL || !w2w_picture_add_deep(picture, error))
+        return NULL;
+    memcpy(picture->deep, reader->pixels, n_pixels * reader->bytes_per_pixel);
+    w2w_picture_flatten(picture->deep, n_pixels, picture->pixels);
+    return g_steal_pointer(&picture);
 }
 
 /* RGBA over white, rounded. */
@@ -181,9 +213,9 @@ static void set_read_error(const Reader *reader, const char *name, GError **erro
                 reader->failure.message);
 }
 
-W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
+static W2wPicture *read_bytes(GBytes *bytes, const char *name, gboolean keeps_deep, GError **error)
 {
-    Reader reader = {.at = NULL};
+    Reader reader = {.keeps_deep = keeps_deep};
     W2wPicture *picture = NULL;
     gsize n_bytes;
 
@@ -201,7 +233,7 @@ W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
         set_read_error(&reader, name, error);
     else if (allocate_pixels(&reader, error)) {
         if (read_pixels(&reader))
-            picture = flatten(&reader, error);
+            picture = reader.keeps_deep ? keep(&reader, error) : flatten(&reader, error);
         else
             set_read_error(&reader, name, error);
     }
@@ -209,6 +241,16 @@ W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
     w2w_aligned_free(reader.rows);
     w2w_aligned_free(reader.pixels);
     return picture;
+}
+
+W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error)
+{
+    return read_bytes(bytes, name, FALSE, error);
+}
+
+W2wPicture *w2w_png_read_deep_bytes(GBytes *bytes, const char *name, GError **error)
+{
+    return read_bytes(bytes, name, TRUE, error);
 }
 
 W2wPicture *w2w_png_read(const char *path, GError **error)
@@ -225,6 +267,9 @@ typedef struct {
     png_structp png;
     png_infop info;
     const W2wPicture *picture;
+    gboolean has_alpha, is_16_bit; /* of its deep pixels */
+    gsize row_bytes;
+    guint8 *rows; /* (height, row_bytes), packed from the deep pixels; NULL: its pixels */
     FILE *stream;
     GArray *texts; /* png_text; their strings belong to `strings` */
     GPtrArray *strings;
@@ -264,6 +309,39 @@ static gboolean add_texts(Writer *writer, const char *const *texts, GError **err
     return TRUE;
 }
 
+/* Which of the deep pixels' channels and bits say something; packed so, most significant byte first
+ * (which of 8 bits is all). */
+static gboolean pack_deep(Writer *writer, GError **error)
+{
+    const W2wPicture *picture = writer->picture;
+    const gsize n = (gsize)picture->width * picture->height;
+    gsize n_channels, n_bytes;
+    guint8 *out;
+
+    for (gsize i = 0; i < n * DEEP_CHANNELS; i++) {
+        writer->has_alpha =
+            writer->has_alpha || (i % DEEP_CHANNELS == 3 && picture->deep[i] != G_MAXUINT16);
+        writer->is_16_bit = writer->is_16_bit || picture->deep[i] % 257 != 0;
+    }
+    n_channels = writer->has_alpha ? DEEP_CHANNELS : 3;
+    n_bytes = writer->is_16_bit ? 2 : 1;
+    writer->row_bytes = picture->width * n_channels * n_bytes;
+    writer->rows =
+        w2w_aligned_alloc(picture->height, writer->row_bytes, "the pixels of a PNG", error);
+    out = writer->rows;
+    if (out == NULL)
+        return FALSE;
+    for (gsize i = 0; i < n; i++)
+        for (gsize c = 0; c < n_channels; c++) {
+            const guint16 value = picture->deep[i * DEEP_CHANNELS + c];
+
+            *out++ = (guint8)(value >> 8);
+            if (writer->is_16_bit)
+                *out++ = (guint8)(value & 0xff);
+        }
+    return TRUE;
+}
+
 static gboolean write_picture(Writer *writer)
 {
     const W2wPicture *picture = writer->picture;
@@ -272,15 +350,18 @@ static gboolean write_picture(Writer *writer)
         return FALSE;
     png_set_user_limits(writer->png, W2W_PNG_MAX_SIDE, W2W_PNG_MAX_SIDE);
     png_init_io(writer->png, writer->stream);
-    png_set_IHDR(writer->png, writer->info, picture->width, picture->height, 8, PNG_COLOR_TYPE_RGB,
+    png_set_IHDR(writer->png, writer->info, picture->width, picture->height,
+                 writer->is_16_bit ? 16 : 8,
+                 writer->has_alpha ? PNG_COLOR_TYPE_RGB_ALPHA : PNG_COLOR_TYPE_RGB,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_PERCEPTUAL);
     if (writer->texts->len > 0)
         png_set_text(writer->png, writer->info, (png_const_textp)(gpointer)writer->texts->data,
                      (int)writer->texts->len);
     png_write_info(writer->png, writer->info);
-    for (guint y = 0; y < picture->height; y++)
-        png_write_row(writer->png, picture->pixels + 3 * (gsize)picture->width * y);
+    for (gsize y = 0; y < picture->height; y++)
+        png_write_row(writer->png, writer->rows != NULL ? writer->rows + y * writer->row_bytes
+                                                        : picture->pixels + 3 * picture->width * y);
     png_write_end(writer->png, NULL);
     return TRUE;
 }
@@ -299,7 +380,7 @@ gboolean w2w_png_write(const W2wPicture *picture, const char *path, const char *
     if (!add_texts(&writer, texts, error))
         return FALSE;
     file = w2w_atomic_file_new(path, error);
-    if (file == NULL)
+    if (file == NULL || (picture->deep != NULL && !pack_deep(&writer, error)))
         return FALSE;
     writer.stream = w2w_atomic_file_get_stream(file);
     writer.png =
@@ -314,5 +395,6 @@ gboolean w2w_png_write(const W2wPicture *picture, const char *path, const char *
     else
         ok = w2w_atomic_file_commit(file, error);
     png_destroy_write_struct(&writer.png, &writer.info);
+    w2w_aligned_free(writer.rows);
     return ok;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* PNG, with libpng: written as 8-bit sRGB with text chunks, atomically; read from any PNG. */
+/* PNG, with libpng: written as sRGB with text chunks, atomically; read from any PNG. */
 #pragma once
 
 #include "engine/picture.h"
@@ -11,8 +11,9 @@ G_BEGIN_DECLS
 #define W2W_PNG_MAX_PIXELS (256 * 1024 * 1024)
 
 /*
- * Writes beside `path` and renames. `texts`: key, value, key, value, NULL (the recipe of
- * the picture); may be NULL. Keys are 1 to 79 printable ASCII characters (else
+ * Writes 8-bit RGB; of a picture with deep pixels those, with alpha and 16 bits where that loses
+ * something otherwise. Writes beside `path` and renames. `texts`: key, value, key, value, NULL (the
+ * recipe of the picture); may be NULL. Keys are 1 to 79 printable ASCII characters (else
  * W2W_ERROR_USAGE); values are UTF-8: tEXt where ASCII will do, else iTXt.
  * W2W_ERROR_FILE.
  */
@@ -34,5 +35,9 @@ GBytes *w2w_png_encode(const guint8 *pixels, guint width, guint height, guint n_
  */
 W2wPicture *w2w_png_read(const char *path, GError **error);
 W2wPicture *w2w_png_read_bytes(GBytes *bytes, const char *name, GError **error);
+
+/* The same with deep pixels where the file has alpha or 16 bits: what is written from it again is
+ * the same to the bit. */
+W2wPicture *w2w_png_read_deep_bytes(GBytes *bytes, const char *name, GError **error);
 
 G_END_DECLS

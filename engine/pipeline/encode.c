@@ -59,7 +59,7 @@ gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gi
 }
 
 /* 0 … 255 → −1 … 1, in diffusers' two steps; the picture in the size that is wanted. */
-static float *picture_to_image(const W2wPicture *picture, gint width, gint height, GError **error)
+float *w2w_picture_to_image(const W2wPicture *picture, gint width, gint height, GError **error)
 {
     g_autoptr(W2wPicture) resampled = NULL;
     const gsize n = (gsize)width * (gsize)height * 3;
@@ -74,6 +74,18 @@ static float *picture_to_image(const W2wPicture *picture, gint width, gint heigh
     for (gsize i = 0; image != NULL && i < n; i++)
         image[i] = 2.0f * ((float)picture->pixels[i] / 255.0f) - 1.0f;
     return image;
+}
+
+gboolean w2w_pipeline_encode_picture(W2wPipeline *pipeline, const W2wPicture *picture, gint width,
+                                     gint height, float *mean, float *std, GError **error)
+{
+    W2W_AUTO_ALIGNED float *image = NULL;
+
+    if (!w2w_pipeline_check_size(pipeline, width, height, "encoded", error))
+        return FALSE;
+    image = w2w_picture_to_image(picture, width, height, error);
+    return image != NULL &&
+           w2w_pipeline_encode_image(pipeline, image, width, height, mean, std, error);
 }
 
 gboolean w2w_pipeline_encode_init(W2wPipeline *pipeline, const W2wRenderOptions *options,
@@ -92,7 +104,7 @@ gboolean w2w_pipeline_encode_init(W2wPipeline *pipeline, const W2wRenderOptions 
         return FALSE;
     if (image == NULL) {
         image = converted =
-            picture_to_image(options->init_picture, options->width, options->height, error);
+            w2w_picture_to_image(options->init_picture, options->width, options->height, error);
         if (image == NULL)
             return FALSE;
     }

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Differences brought into a picture. */
+#include "engine/picture_paste.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/picture_seam.h"
+#include "engine/picture_stretch.h"
+
+#define N_COLOURS   3
+#define N_DEEP      4
+#define RAMP_DIVIDE 16     /* of the box's side: how wide its edges fade */
+#define HALF_RANGE  127.5f /* −1 … 1 to differences of 8-bit values */
+#define DEEP_SCALE  257.0f /* 8-bit values to 16 bits */
+#define MAX_REGION  (256 * 1024 * 1024)
+
+/* How much is pasted at a place between 0 and 1 of a box's side, by which of its edges fade. */
+static float get_ramp(double place, gboolean low_fades, gboolean high_fades)
+{
+    double ramp = 1.0;
+
+    if (low_fades)
+        ramp = MIN(ramp, place * RAMP_DIVIDE);
+    if (high_fades)
+        ramp = MIN(ramp, (1.0 - place) * RAMP_DIVIDE);
+    return (float)MAX(ramp, 0.0);
+}
+
+/* Edges at the picture's own, or beyond, have nothing to fade to. */
+static float column_ramp(const W2wPicture *picture, const W2wBox *box, double place)
+{
+    return get_ramp(place, box->x > 0, box->x + box->width < (gint)picture->width);
+}
+
+static float row_ramp(const W2wPicture *picture, const W2wBox *box, double place)
+{
+    return get_ramp(place, box->y > 0, box->y + box->height < (gint)picture->height);
+}
+
+static gboolean match_colours(const W2wPicture *picture, const W2wPasteOptions *options,
+                              guint width, guint height, float *difference, GError **error)
+{
+    const W2wBox *box = &options->box;
+    W2W_AUTO_ALIGNED float *present =
+        w2w_crop_mask(NULL, picture->width, picture->height, box, width, height, error);
+    W2W_AUTO_ALIGNED float *weights =
+        present != NULL ? w2w_crop_mask(options->mask, picture->width, picture->height, box, width,
+                                        height, error)
+                        : NULL;
+
+    if (weights == NULL)
+        return FALSE;
+    for (guint y = 0; y < height; y++)
+        for (guint x = 0; x < width; x++)
+            weights[(gsize)y * width + x] *= column_ramp(picture, box, (x + 0.5) / width) *
+                                             row_ramp(picture, box, (y + 0.5) / height);
+    return w2w_seam_match(difference, width, height, N_COLOURS, weights, present, error);
+}
+
+/* after − before in 8-bit values, (height, width, 3), colours matched. */
+static float *make_difference(const W2wPicture *picture, const W2wChange *change,
+                              const W2wPasteOptions *options, GError **error)
+{
+    const gsize n = (gsize)change->width * change->height * N_COLOURS;
+    W2W_AUTO_ALIGNED float *difference =
+        w2w_aligned_alloc(n, sizeof *difference, "what is pasted", error);
+
+    if (difference == NULL)
+        return NULL;
+    for (gsize i = 0; i < n; i++)
+        difference[i] = HALF_RANGE * (change->after[i] - change->before[i]);
+    if (options->match_colours &&
+        !match_colours(picture, options, change->width, change->height, difference, error))
+        return NULL;
+    return g_steal_pointer(&difference);
+}
+
+static guint8 change_u8(guint8 value, float difference)
+{
+    return (guint8)CLAMP(lrintf((float)value + difference), 0, G_MAXUINT8);
+}
+
+/* One pixel; `differences` in 8-bit values. */
+static void change_pixel(W2wPicture *picture, gsize i, const float *differences, float weight)
+{
+    guint8 *pixel = picture->pixels + i * N_COLOURS;
+    guint16 *deep = picture->deep != NULL ? picture->deep + i * N_DEEP : NULL;
+    gboolean changed = FALSE;
+
+    if (deep == NULL) {
+        for (guint c = 0; c < N_COLOURS; c++)
+            pixel[c] = change_u8(pixel[c], weight * differences[c]);
+        return;
+    }
+    if (deep[3] == 0)
+        return;
+    for (guint c = 0; c < N_COLOURS; c++) {
+        const guint16 before = deep[c];
+
+        deep[c] = (guint16)CLAMP(lrintf((float)before + DEEP_SCALE * weight * differences[c]), 0,
+                                 G_MAXUINT16);
+        changed = changed || deep[c] != before;
+    }
+    if (changed)
+        w2w_picture_flatten(deep, 1, pixel);
+}
+
+static gboolean check_mask(const W2wPicture *picture, const W2wMask *mask, GError **error)
+{
+    if (mask == NULL || (mask->width == picture->width && mask->height == picture->height))
+        return TRUE;
+    g_set_error(
+        error, W2W_ERROR, W2W_ERROR_MISMATCH,
+        "The mask has %u × %u pixels and the picture %u × %u: both must have the same size.",
+        mask->width, mask->height, picture->width, picture->height);
+    return FALSE;
+}
+
+gboolean w2w_picture_paste(W2wPicture *picture, const W2wChange *change,
+                           const W2wPasteOptions *options, GError **error)
+{
+    const W2wBox *box = &options->box;
+    const gint left = MAX(box->x, 0), right = MIN(box->x + box->width, (gint)picture->width);
+    const gint top = MAX(box->y, 0), bottom = MIN(box->y + box->height, (gint)picture->height);
+    W2W_AUTO_ALIGNED float *difference = NULL;
+    W2W_AUTO_ALIGNED float *row = NULL;
+    g_autoptr(W2wStretch) stretch = NULL;
+
+    if (!check_mask(picture, options->mask, error))
+        return FALSE;
+    if (left >= right || top >= bottom)
+        return TRUE;
+    difference = make_difference(picture, change, options, error);
+    if (difference == NULL)
+        return FALSE;
+    stretch =
+        w2w_stretch_new(difference, change->width, change->height, N_COLOURS, (guint)box->width,
+                        (guint)box->height, (guint)(left - box->x), (guint)(right - left), error);
+    row = stretch != NULL ? w2w_aligned_alloc((gsize)(right - left), N_COLOURS * sizeof *row,
+                                              "what is pasted", error)
+                          : NULL;
+    if (row == NULL)
+        return FALSE;
+    for (gint y = top; y < bottom; y++) {
+        const float vertical = row_ramp(picture, box, (y - box->y + 0.5) / box->height);
+
+        w2w_stretch_get_row(stretch, (guint)(y - box->y), row);
+        for (gint x = left; x < right; x++) {
+            const gsize i = (gsize)y * picture->width + (gsize)x;
+            const guint8 inside = options->mask != NULL ? options->mask->values[i] : G_MAXUINT8;
+
+            if (inside != 0)
+                change_pixel(picture, i, row + (gsize)(x - left) * N_COLOURS,
+                             inside / 255.0f * vertical *
+                                 column_ramp(picture, box, (x - box->x + 0.5) / box->width));
+        }
+    }
+    return TRUE;
+}
+
+W2wPicture *w2w_picture_paste_region(const W2wPicture *picture, const W2wChange *change,
+                                     const W2wPasteOptions *options, GError **error)
+{
+    const W2wBox *box = &options->box;
+    const guint width = (guint)box->width, height = (guint)box->height;
+    W2W_AUTO_ALIGNED float *difference = NULL;
+    W2W_AUTO_ALIGNED float *row = NULL;
+    g_autoptr(W2wStretch) stretch = NULL;
+    g_autoptr(W2wPicture) region = NULL;
+
+    if (!check_mask(picture, options->mask, error))
+        return NULL;
+    if ((guint64)width * height > MAX_REGION) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_MEMORY,
+                    "A region of %u × %u pixels is too large: choose a smaller crop.", width,
+                    height);
+        return NULL;
+    }
+    difference = make_difference(picture, change, options, error);
+    region = difference != NULL ? w2w_crop_cut(picture, box, width, height, error) : NULL;
+    if (region == NULL)
+        return NULL;
+    stretch = w2w_stretch_new(difference, change->width, change->height, N_COLOURS, width, height,
+                              0, width, error);
+    row = stretch != NULL
+              ? w2w_aligned_alloc(width, N_COLOURS * sizeof *row, "what is pasted", error)
+              : NULL;
+    if (row == NULL)
+        return NULL;
+    for (guint y = 0; y < height; y++) {
+        const float vertical = row_ramp(picture, box, (y + 0.5) / height);
+
+        w2w_stretch_get_row(stretch, y, row);
+        for (guint x = 0; x < width; x++)
+            change_pixel(region, (gsize)y * width + x, row + (gsize)x * N_COLOURS,
+                         vertical * column_ramp(picture, box, (x + 0.5) / width));
+    }
+    return g_steal_pointer(&region);
+}
