@@ -75,7 +75,8 @@ static void test_matrix(void)
                                       by_rows ? step : ROWS * step};
             const gsize size = w2w_dtype_size(dtypes[t]);
             g_autofree guint8 *bytes = g_new0(guint8, ROWS * COLUMNS * GAP * size + 1);
-            double plain[ROWS][COLUMNS], x[COLUMNS], y[ROWS], product[ROWS], back[COLUMNS];
+            double plain[ROWS][COLUMNS], x[COLUMNS], y[ROWS], product[ROWS], back[COLUMNS],
+                some[COLUMNS - 4];
             double rows[4][COLUMNS];
             g_autoptr(GBytes) owner = NULL;
             g_autoptr(W2wArray) matrix = NULL;
@@ -112,6 +113,8 @@ static void test_matrix(void)
                 y[i] = cos(i);
             w2w_matrix_multiply(matrix, x, COLUMNS - 2, product);
             w2w_matrix_multiply_transposed(matrix, y, matrix->shape[1], back);
+            w2w_matrix_multiply_transposed(matrix, y, COLUMNS - 4, some);
+            g_assert_cmpmem(some, sizeof some, back, sizeof some);
             w2w_matrix_read_rows(matrix, 5, 4, &rows[0][0]);
             for (guint i = 0; i < ROWS; i++) {
                 double sum = 0.0;

@@ -119,6 +119,34 @@ static void test_project(void)
     }
 }
 
+/* d_c = Vᵀ(std ⊙ d_theta), of the first components alone too; std 0 gives nothing. */
+static void test_project_gradient(void)
+{
+    for (gint transposed = 0; transposed < 2; transposed++) {
+        char *folder = make_space(transposed);
+        g_autoptr(W2wSpace) space = open_space(folder);
+        g_autoptr(GError) error = NULL;
+        float d_theta[N], all[K], first[2];
+
+        for (guint i = 0; i < N; i++)
+            d_theta[i] = value_of(700 + i);
+        g_assert_true(w2w_space_project_gradient(space, d_theta, K, all, &error));
+        g_assert_true(w2w_space_project_gradient(space, d_theta, 2, first, &error));
+        g_assert_no_error(error);
+        g_assert_cmpmem(all, sizeof first, first, sizeof first);
+        for (guint j = 0; j < K; j++) {
+            double expected = 0.0;
+
+            for (guint i = 0; i < N; i++)
+                if (i != 5)
+                    expected += value_of(1000 + i * K + j) *
+                                (double)(0.5f + fabsf(value_of(100 + i))) * (double)d_theta[i];
+            g_assert_cmpfloat_with_epsilon(all[j], expected, 1e-5);
+        }
+        remove_folder(folder);
+    }
+}
+
 static void test_layout_is_not_the_space(void)
 {
     char *rows = make_space(FALSE), *columns = make_space(TRUE);
@@ -577,6 +605,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/space/unproject-in-both-layouts", test_unproject);
     g_test_add_func("/space/project-in-both-layouts", test_project);
+    g_test_add_func("/space/project-gradient-in-both-layouts", test_project_gradient);
     g_test_add_func("/space/layout-is-not-the-space", test_layout_is_not_the_space);
     g_test_add_func("/space/fingerprint", test_fingerprint);
     g_test_add_func("/space/bad-numbers", test_bad_numbers);
