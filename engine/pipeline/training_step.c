@@ -149,7 +149,7 @@ static gboolean measure(const W2wTrainingStep *step, guint n_recomputed, W2wTrai
     memory->n_recomputed = n_recomputed;
     memory->weights = info.weight_bytes;
     memory->activations = info.arena_bytes;
-    memory->total = memory->weights + memory->activations;
+    memory->total = memory->weights + memory->activations + step->options.beside;
     return TRUE;
 }
 

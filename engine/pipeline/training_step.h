@@ -22,6 +22,8 @@ typedef struct {
     gint batch, height, width; /* of the latents */
     guint64 memory;            /* bytes that it may take, as w2w_training_step_measure() counts
                                   them; 0: as many as it likes */
+    guint64 beside;            /* bytes that whoever takes the steps needs for himself: part of the
+                                  budget and of what is measured */
     gboolean forward_only;     /* losses, no gradients */
 } W2wTrainingStepOptions;
 

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* An inversion's steps, and what comes of them. */
+#include "engine/training/inversion.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/error.h"
+#include "engine/memory.h"
+#include "engine/training/inversion_internal.h"
+#include "engine/training/noising.h"
+
+/* Losses in each band of timesteps before a running mean is taken for how good coefficients are. */
+#define JUDGED (W2W_TIMESTEP_BAND_DEPTH / 2)
+
+static void add_population(W2wInversion *inversion)
+{
+    const double weight = inversion->recipe.population_weight;
+    const double *m = w2w_space_get_coefficient_mean(inversion->space);
+    const double *s = w2w_space_get_coefficient_std(inversion->space);
+    const guint n_known =
+        MIN(inversion->n_components, w2w_space_get_n_with_statistics(inversion->space));
+
+    if (weight == 0.0)
+        return;
+    for (guint j = 0; j < n_known; j++)
+        if (s[j] > 0.0)
+            inversion->gradient[j] +=
+                (float)(2.0 * weight * (inversion->coefficients[j] - m[j]) / (s[j] * s[j]));
+}
+
+/* The images of the step, noised, into the step's buffers. */
+static void prepare_images(W2wInversion *inversion, const W2wInversionDraw *draw,
+                           W2wTrainingBatch *batch)
+{
+    const W2wNoiseSchedule *schedule = w2w_pipeline_get_noise_schedule(inversion->pipeline);
+    const double scaling_factor = w2w_pipeline_get_scaling_factor(inversion->pipeline);
+    const guint n_images = inversion->recipe.batch;
+    const gsize n = inversion->n, n_pixels = inversion->n_pixels;
+
+    for (guint b = 0; b < n_images; b++) {
+        const gsize picture = draw->pictures != NULL ? draw->pictures[b] : 0;
+        float *noised = inversion->noised + b * n;
+
+        g_assert(picture < inversion->n_pictures);
+        w2w_sample_posterior(inversion->means + picture * n, inversion->stds + picture * n,
+                             draw->posterior_noise != NULL ? draw->posterior_noise + b * n : NULL,
+                             scaling_factor, n, noised);
+        w2w_add_noise(schedule, draw->timesteps[b], noised, draw->noise + b * n, n, noised);
+        inversion->float_timesteps[b] = (float)draw->timesteps[b];
+        inversion->loss_weights[b] = 1.0f / (float)n_images;
+        if (inversion->masks != NULL)
+            memcpy(inversion->image_masks + b * n_pixels, inversion->masks + picture * n_pixels,
+                   n_pixels * sizeof(float));
+    }
+    *batch = (W2wTrainingBatch){.latents = inversion->noised,
+                                .timesteps = inversion->float_timesteps,
+                                .target = draw->noise,
+                                .mask = inversion->image_masks,
+                                .loss_weights = inversion->loss_weights};
+}
+
+/* Adam's step, and the coefficients that it leads to. */
+static void move(W2wInversion *inversion)
+{
+    const W2wInversionRecipe *recipe = &inversion->recipe;
+    const double first_summed = (1.0 - recipe->averaged) * recipe->n_steps;
+
+    for (guint j = 0; j < inversion->n_components; j++)
+        inversion->gradient[j] = (float)(inversion->scale[j] * inversion->gradient[j]);
+    w2w_adam_set_lr(inversion->adam, w2w_inversion_recipe_get_lr(recipe, inversion->n_done));
+    w2w_adam_step(inversion->adam, inversion->gradient, inversion->unknowns);
+    for (guint j = 0; j < inversion->n_components; j++)
+        inversion->coefficients[j] =
+            (float)(inversion->origin[j] + inversion->scale[j] * inversion->unknowns[j]);
+    if (recipe->averaged > 0.0 && inversion->n_done >= first_summed) {
+        for (guint j = 0; j < inversion->n_coefficients; j++)
+            inversion->sums[j] += inversion->coefficients[j];
+        inversion->n_summed++;
+    }
+}
+
+/* The running mean with the losses of this step, of the coefficients before it. */
+static void keep_account(W2wInversion *inversion, const W2wInversionDraw *draw, double loss)
+{
+    double running = NAN, judged;
+
+    for (guint b = 0; b < inversion->recipe.batch; b++)
+        w2w_timestep_bands_add(&inversion->bands, draw->timesteps[b],
+                               (double)inversion->image_losses[b]);
+    w2w_timestep_bands_get_mean(&inversion->bands, 1, &running);
+    g_array_append_val(inversion->losses, loss);
+    g_array_append_val(inversion->running, running);
+    if (w2w_timestep_bands_get_mean(&inversion->bands, JUDGED, &judged) &&
+        judged < inversion->best_loss) {
+        inversion->best_loss = judged;
+        memcpy(inversion->best, inversion->coefficients,
+               inversion->n_coefficients * sizeof *inversion->best);
+    }
+}
+
+gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *given, double *loss,
+                            GError **error)
+{
+    W2wInversionDraw draw;
+    W2wTrainingBatch batch;
+
+    if (given != NULL)
+        draw = *given;
+    else
+        w2w_inversion_draw(inversion, &draw);
+    prepare_images(inversion, &draw, &batch);
+    if (!w2w_space_unproject(inversion->space, inversion->coefficients, inversion->n_coefficients,
+                             inversion->theta, error))
+        return FALSE;
+    w2w_training_step_run(inversion->step, inversion->theta, &batch, inversion->image_losses,
+                          inversion->d_theta);
+    *loss = 0.0;
+    for (guint b = 0; b < inversion->recipe.batch; b++)
+        *loss += (double)inversion->image_losses[b] / inversion->recipe.batch;
+    if (!isfinite(*loss)) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_FAILED,
+                    "The inversion went astray: at step %u its loss is no longer a number. A lower "
+                    "learning rate helps.",
+                    inversion->n_done + 1);
+        return FALSE;
+    }
+    if (!w2w_space_project_gradient(inversion->space, inversion->d_theta, inversion->n_components,
+                                    inversion->gradient, error))
+        return FALSE;
+    keep_account(inversion, &draw, *loss);
+    add_population(inversion);
+    move(inversion);
+    inversion->n_done++;
+    return TRUE;
+}
+
+/* "Step 12 of 400, loss 0.0312, 1 min 20 s left" */
+static char *describe(const W2wInversion *inversion, double seconds_left)
+{
+    GString *text = g_string_new(NULL);
+    const guint n = inversion->n_done;
+    const double running = n > 0 ? g_array_index(inversion->running, double, n - 1) : NAN;
+
+    g_string_printf(text, "Step %u of %u", n, inversion->recipe.n_steps);
+    if (isfinite(running))
+        g_string_append_printf(text, ", loss %.4f", running);
+    if (seconds_left >= 60.0)
+        g_string_append_printf(text, ", %.0f min %02.0f s left", floor(seconds_left / 60.0),
+                               floor(fmod(seconds_left, 60.0)));
+    else if (seconds_left >= 0.0)
+        g_string_append_printf(text, ", %.0f s left", seconds_left);
+    return g_string_free(text, FALSE);
+}
+
+gboolean w2w_inversion_run(W2wInversion *inversion, const W2wProgress *progress, GError **error)
+{
+    const gint64 start = g_get_monotonic_time();
+    const guint n_before = inversion->n_done, n_steps = inversion->recipe.n_steps;
+
+    while (inversion->n_done < n_steps) {
+        const guint n_own = inversion->n_done - n_before;
+        const double seconds = (double)(g_get_monotonic_time() - start) / 1e6;
+        g_autofree char *text =
+            describe(inversion, n_own > 0 ? seconds / n_own * (n_steps - inversion->n_done) : -1.0);
+        double loss;
+
+        if (!w2w_progress_step(progress, (double)inversion->n_done / n_steps, text, error) ||
+            !w2w_inversion_step(inversion, NULL, &loss, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- what comes of them --- */
+
+guint w2w_inversion_get_n_coefficients(const W2wInversion *inversion)
+{
+    return inversion->n_coefficients;
+}
+
+guint w2w_inversion_get_n_components(const W2wInversion *inversion)
+{
+    return inversion->n_components;
+}
+
+const float *w2w_inversion_get_coefficients(const W2wInversion *inversion)
+{
+    return inversion->coefficients;
+}
+
+void w2w_inversion_get_result(const W2wInversion *inversion, float *coefficients)
+{
+    const gboolean done = inversion->n_done >= inversion->recipe.n_steps;
+    const gboolean judged = isfinite(inversion->best_loss);
+
+    memcpy(coefficients, !done && judged ? inversion->best : inversion->coefficients,
+           inversion->n_coefficients * sizeof *coefficients);
+    if (done && inversion->n_summed > 0)
+        for (guint j = 0; j < inversion->n_coefficients; j++)
+            coefficients[j] = (float)(inversion->sums[j] / inversion->n_summed);
+}
+
+guint w2w_inversion_get_n_done(const W2wInversion *inversion)
+{
+    return inversion->n_done;
+}
+
+const double *w2w_inversion_get_losses(const W2wInversion *inversion)
+{
+    return (const double *)(gpointer)inversion->losses->data;
+}
+
+const double *w2w_inversion_get_running_losses(const W2wInversion *inversion)
+{
+    return (const double *)(gpointer)inversion->running->data;
+}
+
+W2wTrainingMemory w2w_inversion_get_memory(const W2wInversion *inversion)
+{
+    return w2w_training_step_get_memory(inversion->step);
+}
