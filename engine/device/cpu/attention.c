@@ -13,17 +13,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/device/cpu/attention_tile.h"
 #include "engine/device/cpu/cpu.h"
 #include "engine/device/cpu/vector_math.h"
 #include "engine/memory.h"
 
-#define WIDTH       W2W_VECTOR_WIDTH
-#define TILE_ROWS   6           /* × 2 vectors: 12 sums in registers, as many as 16 allow */
-#define WIDE_ROWS   4           /* × 3 vectors, for what is left of an odd number of them */
-#define PANEL       (2 * WIDTH) /* keys side by side */
-#define KEY_BLOCK   128         /* a multiple of PANEL */
-#define QUERY_BLOCK 48          /* at most; scores of a block stay in the first cache */
-#define PACK_FLOATS 8192        /* worth a task */
+#define KEY_BLOCK   128  /* a multiple of PANEL */
+#define QUERY_BLOCK 48   /* at most; scores of a block stay in the first cache */
+#define PACK_FLOATS 8192 /* worth a task */
 /* Keys and values of all heads that fit here are shared by all; else head after head. */
 #define SECOND_CACHE_BYTES (256 * 1024)
 
@@ -70,24 +67,6 @@ static float *packed_values(const AttentionJob *job, gint64 head)
     return (float *)(job->scratch + job->kernel->values_at) + head * job->kernel->head_value_floats;
 }
 
-/* Vectors of the tile of values that starts at vector `at`: pairs, but three at the end rather than
- * one. */
-static gint64 tile_vectors(gint64 at, gint64 n_vectors)
-{
-    return n_vectors - at == 3 ? 3 : MIN(n_vectors - at, 2);
-}
-
-/* panel[k][i] = key i's element k; zeros beyond the last key. */
-static void pack_key_panel(const w2w_element *key, gint64 stride, gint64 n_keys, gint64 width,
-                           float *panel)
-{
-    for (gint64 i = 0; i < n_keys; i++, key += stride)
-        for (gint64 k = 0; k < width; k++)
-            panel[k * PANEL + i] = w2w_e_get(key[k]);
-    for (gint64 k = 0; n_keys < PANEL && k < width; k++)
-        memset(panel + k * PANEL + n_keys, 0, (gsize)(PANEL - n_keys) * sizeof(float));
-}
-
 static void pack_value(const AttentionKernel *kernel, const w2w_element *value, gint64 index,
                        float *packed)
 {
@@ -126,37 +105,11 @@ static void pack_task(gconstpointer data, guint task, guint thread)
 
 /* --- the register tile --- */
 
-/*
- * sum[i][j] = Σ_k a[i · a_stride + k] · b[k][j], `vectors` vectors j wide. rows and vectors are
- * constants at every call, so that this unrolls into registers.
- */
-W2W_INLINE void multiply(const float *a, gint64 a_stride, const float *b, gint64 depth,
-                         w2w_v sum[TILE_ROWS][3], const int rows, const int vectors)
-{
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 3
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = (w2w_v){0};
-    for (gint64 k = 0; k < depth; k++, b += vectors * WIDTH) {
-        w2w_v row[3];
-
-#pragma GCC unroll 3
-        for (int j = 0; j < vectors; j++)
-            row[j] = w2w_v_load(b + j * WIDTH);
-#pragma GCC unroll 6
-        for (int i = 0; i < rows; i++)
-#pragma GCC unroll 3
-            for (int j = 0; j < vectors; j++)
-                sum[i][j] += a[i * a_stride + k] * row[j];
-    }
-}
-
 static void score_tile(const float *query, gint64 width, const float *panel, float *score)
 {
     w2w_v sum[TILE_ROWS][3];
 
-    multiply(query, width, panel, width, sum, TILE_ROWS, 2);
+    multiply(query, width, 1, panel, PANEL, width, sum, TILE_ROWS, 2);
 #pragma GCC unroll 6
     for (int i = 0; i < TILE_ROWS; i++)
 #pragma GCC unroll 2
@@ -171,7 +124,7 @@ W2W_INLINE void value_tile(const float *weights, const float *values, gint64 n_k
 {
     w2w_v sum[TILE_ROWS][3];
 
-    multiply(weights, KEY_BLOCK, values, n_keys, sum, rows, vectors);
+    multiply(weights, KEY_BLOCK, 1, values, vectors * WIDTH, n_keys, sum, rows, vectors);
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
@@ -197,11 +150,6 @@ DEFINE_VALUE_TILE(4, 3)
 DEFINE_VALUE_TILE(2, 3)
 
 /* --- one block of queries --- */
-
-static gint64 round_up(gint64 value, gint64 step)
-{
-    return (value + step - 1) / step * step;
-}
 
 static Block thread_block(const AttentionJob *job, guint thread)
 {

@@ -44,6 +44,7 @@ static void cpu_destroy(W2wDevice *device)
 /* clang-format off */
 #define TRAINING_OPS(suffix)                                                                       \
     [W2W_OP_ACTIVATION_GRADIENT] = w2w_cpu_prepare_activation_gradient_##suffix,                   \
+    [W2W_OP_ATTENTION_GRADIENT] = w2w_cpu_prepare_attention_gradient_##suffix,                     \
     [W2W_OP_COLUMNS] = w2w_cpu_prepare_columns_##suffix,                                           \
     [W2W_OP_GEGLU_GRADIENT] = w2w_cpu_prepare_geglu_gradient_##suffix,                             \
     [W2W_OP_GROUP_NORM_GRADIENT] = w2w_cpu_prepare_group_norm_gradient_##suffix,                   \

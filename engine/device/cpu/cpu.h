@@ -65,6 +65,7 @@ static inline W2wThreadPool *w2w_cpu_pool(const W2wKernel *kernel)
 #define W2W_CPU_DECLARE_TRAINING(suffix)                                                           \
     W2wKernel *w2w_cpu_prepare_activation_gradient_##suffix(W2wDevice *, const W2wOp *,            \
                                                             GError **);                            \
+    W2wKernel *w2w_cpu_prepare_attention_gradient_##suffix(W2wDevice *, const W2wOp *, GError **); \
     W2wKernel *w2w_cpu_prepare_columns_##suffix(W2wDevice *, const W2wOp *, GError **);            \
     W2wKernel *w2w_cpu_prepare_geglu_gradient_##suffix(W2wDevice *, const W2wOp *, GError **);     \
     W2wKernel *w2w_cpu_prepare_group_norm_gradient_##suffix(W2wDevice *, const W2wOp *,            \
