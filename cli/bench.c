@@ -16,7 +16,7 @@
 
 /* W2wBenchWork */
 static const char *const works[] = {"unet",   "vae-decode", "vae-encode", "text",
-                                    "render", "load",       NULL};
+                                    "render", "load",       "train",      NULL};
 
 static const W2wParameter parameters[] = {
     {
@@ -25,7 +25,8 @@ static const W2wParameter parameters[] = {
         .string = "render",
         .choices = works,
         .label = "Part",
-        .blurb = "What is timed: one network alone, a whole picture, or opening world and model.",
+        .blurb = "What is timed: one network alone, a whole picture, opening world and model, or a "
+                 "step of training.",
     },
     {
         .name = "size",
@@ -43,7 +44,7 @@ static const W2wParameter parameters[] = {
         .maximum = 64,
         .number = 1,
         .label = "Batch",
-        .blurb = "How many at once, of a network.",
+        .blurb = "How many at once, of a network or in a step of training.",
     },
     {
         .name = "reps",
@@ -239,6 +240,9 @@ static gboolean run_work(const W2wCommandLine *line, JsonObject *json, GError **
         return FALSE;
     if (work == W2W_BENCH_RENDER)
         return bench_render(line, g_steal_pointer(&world), g_steal_pointer(&device), json, error);
+    if (work == W2W_BENCH_TRAIN)
+        return w2w_bench_training(line, work, g_steal_pointer(&world), g_steal_pointer(&device),
+                                  json, error);
     return w2w_bench_network(line, work, world, device, json, error);
 }
 
@@ -260,7 +264,7 @@ static gboolean run_bench(const W2wCommandLine *line, JsonObject *json, GError *
 const W2wCommand w2w_bench_command = {
     .name = "bench",
     .group = "This machine",
-    .arguments = "[unet|vae-decode|vae-encode|text|render|load]",
+    .arguments = "[unet|vae-decode|vae-encode|text|render|load|train]",
     .argument_parameter = "part",
     .blurb = "Time a network, a picture or loading on this machine.",
     .help = "Prints JSON: the device; the seconds of the first run with everything that it has to "

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of bench have in common: bench.c times, bench_network.c runs single networks. */
+/* What the parts of bench have in common: bench.c times, bench_network.c runs single networks,
+ * bench_training.c steps of training. */
 #pragma once
 
 #include "cli/command_line.h"
@@ -13,6 +14,7 @@ typedef enum {
     W2W_BENCH_TEXT,
     W2W_BENCH_RENDER,
     W2W_BENCH_LOAD,
+    W2W_BENCH_TRAIN,
 } W2wBenchWork;
 
 typedef gboolean (*W2wBenchFunc)(gpointer user_data, GError **error);
@@ -27,5 +29,10 @@ gboolean w2w_bench_repeat(W2wBenchFunc func, gpointer user_data, double before, 
 /* One of the networks, as the options of `line` say. */
 gboolean w2w_bench_network(const W2wCommandLine *line, W2wBenchWork work, W2wWorld *world,
                            W2wDevice *device, JsonObject *json, GError **error);
+
+/* A step of training, whose gradients are those of the embedded or given space's LoRA. Takes over
+ * `world` and `device`. */
+gboolean w2w_bench_training(const W2wCommandLine *line, W2wBenchWork work, W2wWorld *world,
+                            W2wDevice *device, JsonObject *json, GError **error);
 
 G_END_DECLS
