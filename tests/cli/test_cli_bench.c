@@ -40,19 +40,30 @@ static void test_part(gconstpointer part)
     g_assert_nonnull(strstr(json_object_get_string_member(json, "device"), "cpu"));
 }
 
-static void test_profile(void)
+static void test_profile(gconstpointer part)
 {
     g_autoptr(CliResult) result =
-        cli_run("bench", "text", "--json", "--reps=1", "--profile=1", NULL);
+        cli_run("bench", part, "--json", "--size=32", "--reps=1", "--profile=1", NULL);
 
     cli_assert_code(result, 0);
-    g_assert_true(*result->err != 0);
+    g_assert_nonnull(strstr(result->err, "linear"));
+    g_assert_true((strstr(result->err, "lora_gradient") != NULL) == g_str_equal(part, "train"));
+}
+
+/* Gradients are float32 whatever else is asked for. */
+static void test_training_type(void)
+{
+    g_autoptr(CliResult) result =
+        cli_run("bench", "train", "--size=32", "--reps=1", "--dtype", "bf16", NULL);
+
+    cli_assert_code(result, 0);
+    g_assert_nonnull(strstr(result->out, "\"dtype\":\"f32\""));
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const parts[] = {"unet", "vae-decode", "vae-encode",
-                                        "text", "render",     "load"};
+    static const char *const parts[] = {"unet",   "vae-decode", "vae-encode", "text",
+                                        "render", "load",       "train"};
 
     g_test_init(&argc, &argv, NULL);
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
@@ -60,6 +71,8 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(path, parts[i], test_part);
     }
-    g_test_add_func("/cli/bench/profile", test_profile);
+    g_test_add_data_func("/cli/bench/profile/text", "text", test_profile);
+    g_test_add_data_func("/cli/bench/profile/train", "train", test_profile);
+    g_test_add_func("/cli/bench/training_type", test_training_type);
     return g_test_run();
 }
