@@ -108,8 +108,6 @@ static gboolean bench_train(const W2wCommandLine *line, W2wPipeline *pipeline, d
     if (training.step == NULL || !make_inputs(&training, &options, sizes, error))
         return FALSE;
     memory = w2w_training_step_get_memory(training.step);
-    /* Whatever the device of the pipeline computes in. */
-    json_object_set_string_member(json, "dtype", w2w_compute_type_names[W2W_COMPUTE_F32]);
     json_object_set_double_member(json, "weights_mb", memory.weights / 1e6);
     json_object_set_double_member(json, "arena_mb", memory.activations / 1e6);
     if (!w2w_bench_repeat(train_once, &training, before + (g_get_monotonic_time() - start) / 1e6,
@@ -132,5 +130,8 @@ gboolean w2w_bench_training(const W2wCommandLine *line, W2wBenchWork work, W2wWo
 
     if (pipeline == NULL)
         return FALSE;
+    /* Whatever the pipeline's device computes in, and whatever the options say. */
+    json_object_set_string_member(json, "dtype", w2w_compute_type_names[W2W_COMPUTE_F32]);
+    json_object_set_int_member(json, "lora_rank", 1);
     return bench_train(line, pipeline, (g_get_monotonic_time() - start) / 1e6, json, error);
 }

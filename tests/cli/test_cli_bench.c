@@ -55,9 +55,14 @@ static void test_training_type(void)
 {
     g_autoptr(CliResult) result =
         cli_run("bench", "train", "--size=32", "--reps=1", "--dtype", "bf16", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) json = NULL;
 
     cli_assert_code(result, 0);
-    g_assert_nonnull(strstr(result->out, "\"dtype\":\"f32\""));
+    json = w2w_json_parse(result->out, strlen(result->out), "output", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(json_object_get_string_member(json, "dtype"), ==, "f32");
+    g_assert_cmpint(json_object_get_int_member(json, "lora_rank"), ==, 1);
 }
 
 int main(int argc, char **argv)
