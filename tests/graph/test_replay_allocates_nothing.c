@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "engine/graph/gradient.h"
 #include "engine/models/text_encoder.h"
 #include "engine/models/unet.h"
 #include "engine/models/vae.h"
@@ -125,7 +126,37 @@ static void test_text_encoder(gconstpointer device)
                      error);
 }
 
-static void test_unet(gconstpointer device)
+/* Of the loss against inputs, with respect to every factor; some blocks recomputed. */
+static void add_gradients(W2wGraph *graph, const W2wLoraTarget *targets, guint n_targets)
+{
+    W2wTensor *prediction = w2w_graph_get_output(graph, "noise_pred");
+    W2wShape shape = w2w_tensor_get_shape(prediction);
+    W2wTensor *target = w2w_graph_input(graph, "target", shape);
+    g_autofree W2wTensor **sources = g_new(W2wTensor *, 2 * n_targets);
+    g_autofree W2wTensor **gradients = g_new(W2wTensor *, 2 * n_targets);
+    W2wTensor *mask, *loss, *d_loss;
+
+    shape.c = 1;
+    mask = w2w_graph_input(graph, "mask", shape);
+    loss = w2w_masked_mse(graph, prediction, target, mask);
+    d_loss = w2w_graph_input(graph, "d_loss", w2w_tensor_get_shape(loss));
+    for (guint i = 0; i < 2 * n_targets; i++) {
+        g_autofree char *name =
+            g_strconcat(targets[i / 2].path, i % 2 == 0 ? ".lora_A" : ".lora_B", NULL);
+
+        sources[i] = w2w_graph_get_input(graph, name);
+    }
+    w2w_graph_differentiate(graph, loss, d_loss, sources, 2 * n_targets,
+                            w2w_graph_get_n_blocks(graph) / 2, gradients);
+    for (guint i = 0; i < 2 * n_targets; i++) {
+        g_autofree char *name = g_strdup_printf("gradient %u", i);
+
+        w2w_graph_output(graph, name, gradients[i]);
+    }
+}
+
+/* All targets have a LoRA; with gradients of its factors where `training`. */
+static void replay_unet(W2wDevice *device, gboolean training)
 {
     g_autofree char *directory = model_directory("unet");
     GError *error = NULL;
@@ -134,6 +165,7 @@ static void test_unet(gconstpointer device)
     const W2wLoraTarget *targets;
     g_autoptr(GPtrArray) paths = g_ptr_array_new();
     W2wUnetRecordOptions options = {.batch = 2, .text_length = 77, .lora_rank = 1};
+    W2wGraph *graph;
 
     g_assert_no_error(error);
     targets = w2w_unet_get_lora_targets(unet, &n_targets);
@@ -143,7 +175,22 @@ static void test_unet(gconstpointer device)
     options.height = options.width = w2w_unet_get_sample_size(unet);
     options.lora_paths = (const char *const *)paths->pdata;
     options.lora_scale = 27.0f;
-    replay_and_count((W2wDevice *)device, w2w_unet_record(unet, &options, &error), error);
+    options.lora_changes = training;
+    graph = w2w_unet_record(unet, &options, &error);
+    g_assert_no_error(error);
+    if (training)
+        add_gradients(graph, targets, n_targets);
+    replay_and_count(device, graph, error);
+}
+
+static void test_unet(gconstpointer device)
+{
+    replay_unet((W2wDevice *)device, FALSE);
+}
+
+static void test_training(gconstpointer device)
+{
+    replay_unet((W2wDevice *)device, TRUE);
 }
 
 static void test_vae(gconstpointer device)
@@ -184,7 +231,10 @@ int main(int argc, char **argv)
     const struct {
         const char *name;
         GTestDataFunc func;
-    } tests[] = {{"text-encoder", test_text_encoder}, {"unet", test_unet}, {"vae", test_vae}};
+    } tests[] = {{"text-encoder", test_text_encoder},
+                 {"unet", test_unet},
+                 {"vae", test_vae},
+                 {"training", test_training}};
     int status;
 
     g_test_init(&argc, &argv, NULL);
@@ -200,7 +250,9 @@ int main(int argc, char **argv)
                 g_strdup_printf("/replay/%s/%s-allocates-nothing",
                                 w2w_compute_type_names[compute_types[i]], tests[j].name);
 
-            g_test_add_data_func(path, devices[i], tests[j].func);
+            /* Training is in float32 only: the other type has no kernels for it. */
+            if (tests[j].func != test_training || compute_types[i] == W2W_COMPUTE_F32)
+                g_test_add_data_func(path, devices[i], tests[j].func);
         }
     }
     status = g_test_run();
