@@ -275,6 +275,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/golden/gradient/values/reference", "reference", test_values);
+    g_test_add_data_func("/golden/gradient/values/cpu", "cpu", test_values);
+    g_test_add_data_func("/golden/gradient/memory/cpu", "cpu", test_memory);
     g_test_add_data_func("/golden/gradient/memory/reference", "reference", test_memory);
     return g_test_run();
 }
