@@ -541,7 +541,8 @@ char *w2w_plan_profile(W2wPlan *plan, guint n_replays)
             w2w_op_flops(&step->op) / MAX(best[i], 0.01) * 1e-3, w2w_op_kind_name(step->op.kind),
             in.n, in.h, in.w, in.c, out.n, out.h, out.w, out.c,
             step->op.kind == W2W_OP_CONV2D && step->op.params.conv2d.kernel_h == 1 ? " 1×1" : "",
-            step->operands.in[W2W_SLOT_LORA_A] != NULL ? " +lora" : "",
+            step->op.kind == W2W_OP_LINEAR && step->operands.in[W2W_SLOT_LORA_A] != NULL ? " +lora"
+                                                                                         : "",
             step->operands.in[W2W_SLOT_IMAGE_BIAS] != NULL && step->op.kind <= W2W_OP_LINEAR
                 ? " +image bias"
                 : "",
