@@ -128,6 +128,11 @@ gboolean w2w_scheduler_start_from(W2wScheduler *scheduler, guint n_steps, double
     return FALSE;
 }
 
+void w2w_scheduler_stop_clipping(W2wScheduler *scheduler)
+{
+    scheduler->config.clip_sample = FALSE;
+}
+
 void w2w_scheduler_add_noise(const W2wScheduler *scheduler, gsize n, const float *noise,
                              float *latents)
 {

@@ -72,6 +72,13 @@ gboolean w2w_scheduler_start_from(W2wScheduler *scheduler, guint n_steps, double
                                   GError **error);
 
 /*
+ * From the next step on, DDIM's prediction of the picture is not clipped, whatever the
+ * config says: latents reach beyond any clip_sample_range, and what was clipped cannot be
+ * undone (ddim_inverse.h).
+ */
+void w2w_scheduler_stop_clipping(W2wScheduler *scheduler);
+
+/*
  * Noises a picture's `latents` (n, scaled as the model's; in place) with `noise` (n, standard
  * normal) to the level of the first call of the started trajectory. Only after a start.
  */

@@ -2,8 +2,11 @@
 /* An identity and what edits make of it, for the jobs that edit. */
 #pragma once
 
+#include <json-glib/json-glib.h>
+
 #include "engine/w2w/edit.h"
 #include "engine/w2w/identity.h"
+#include "engine/w2w/world.h"
 
 G_BEGIN_DECLS
 
@@ -16,6 +19,23 @@ gboolean w2w_changed_identity_check_names(W2wSpace *space, const W2wEdits *edits
  */
 W2wIdentity *w2w_changed_identity_new(W2wSpace *space, const W2wIdentity *before,
                                       const W2wEdits *edits, W2wMetric metric, GError **error);
+
+/* Is nothing set? (Protected names alone change nothing.) */
+gboolean w2w_edits_are_empty(const W2wEdits *edits);
+
+/* "Wavy hair" where the card knows it, else "Wavy_Hair". Owned by one of the two. */
+const char *w2w_direction_label(const W2wWorldCard *card, const char *name);
+
+/*
+ * The name of what the edits make of an identity with the recipe `earlier` (may be NULL):
+ * "Person 42: Young −0.8". Caller frees.
+ */
+char *w2w_changed_identity_name(const W2wWorldCard *card, const W2wEdits *edits,
+                                JsonObject *earlier);
+
+/* Appends to a result's message in which directions it is now further than any of the people. */
+gboolean w2w_changed_identity_warn(W2wWorld *world, const W2wIdentity *before,
+                                   const W2wIdentity *after, char **message, GError **error);
 
 /* "Young −0.8" for people, with the minus sign of print, behind a comma where text has some. */
 void w2w_changed_identity_append_setting(GString *text, const char *label, double setting);

@@ -3,15 +3,12 @@
  * edit: an identity changed along directions and components, and its picture with the seed of
  * the picture before, so that the two differ by the edit alone.
  */
-#include <math.h>
-#include <string.h>
-
+#include "engine/w2w/edit.h"
 #include "engine/error.h"
 #include "engine/job/changed_identity.h"
 #include "engine/job/job.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
-#include "engine/w2w/edit.h"
 
 static const char *const metric_labels[] = {N_("As the population varies"),
                                             N_("Euclidean, as in the paper"), NULL};
@@ -106,77 +103,6 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
            w2w_rendering_check_files(&edit.rendering, error);
 }
 
-/* "Wavy hair" where the card knows it, else "Wavy_Hair". */
-static const char *label_of(const W2wWorldCard *card, const char *attribute)
-{
-    for (guint i = 0; card->directions != NULL && i < card->directions->len; i++) {
-        const W2wDirectionCard *direction = g_ptr_array_index(card->directions, i);
-
-        if (strcmp(direction->name, attribute) == 0)
-            return direction->label != NULL ? direction->label : attribute;
-    }
-    return attribute;
-}
-
-static char *name_result(const Edit *edit, const W2wWorldCard *card, JsonObject *earlier)
-{
-    g_autofree char *before = w2w_recipe_get_name(earlier);
-    g_autoptr(GString) settings = g_string_new(NULL);
-
-    for (guint i = 0; i < edit->edits->directions->len; i++) {
-        const W2wDirectionSetting *direction =
-            &g_array_index(edit->edits->directions, W2wDirectionSetting, i);
-
-        w2w_changed_identity_append_setting(settings, label_of(card, direction->name),
-                                            direction->setting);
-    }
-    for (guint i = 0; i < edit->edits->components->len; i++) {
-        const W2wComponentSetting *component =
-            &g_array_index(edit->edits->components, W2wComponentSetting, i);
-        g_autofree char *label = g_strdup_printf("#%u", component->component + 1);
-
-        w2w_changed_identity_append_setting(settings, label, component->setting);
-    }
-    if (settings->len == 0)
-        return g_strdup(before);
-    return g_strconcat(before, strstr(before, ": ") != NULL ? ", " : ": ", settings->str, NULL);
-}
-
-/* What the user should know about the identity itself. */
-static gboolean warn(const Edit *edit, W2wPipeline *pipeline, char **message, GError **error)
-{
-    const W2wWorldCard *card = w2w_world_get_card(w2w_pipeline_get_world(pipeline));
-    const char *const *names = w2w_space_get_direction_names(edit->space);
-    g_autofree W2wAttributeShift *shifts = NULL;
-    g_autoptr(GString) outside = g_string_new(NULL);
-
-    if (edit->edits->directions->len == 0 && edit->edits->components->len == 0)
-        w2w_message_append(message,
-                           "No direction or component was set, so the identity is unchanged.");
-    if (names[0] == NULL)
-        return TRUE;
-    shifts =
-        w2w_edits_get_shifts(edit->space, edit->before->coefficients, edit->before->n_coefficients,
-                             edit->after->coefficients, edit->after->n_coefficients, error);
-    if (shifts == NULL)
-        return FALSE;
-    names = w2w_space_get_direction_names(edit->space);
-    for (guint i = 0; names[i] != NULL; i++)
-        if (shifts[i].outside && fabs(shifts[i].after) > fabs(shifts[i].before)) {
-            g_autofree char *position = g_strdup_printf("%.2f", fabs(shifts[i].after));
-
-            g_string_append_printf(outside, "%s%s (%s%s)", outside->len > 0 ? ", " : "",
-                                   label_of(card, names[i]), shifts[i].after < 0.0 ? "−" : "+",
-                                   position);
-        }
-    if (outside->len > 0)
-        w2w_message_append(message,
-                           "Further than any of the %" G_GINT64_FORMAT
-                           " people, where pictures may break: %s.",
-                           w2w_space_get_n_people(edit->space), outside->str);
-    return TRUE;
-}
-
 static void describe(const Edit *edit, const W2wValues *values, JsonObject *recipe)
 {
     g_autofree char *edits = w2w_edits_to_string(edit->edits);
@@ -201,13 +127,18 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
         return FALSE;
     earlier = w2w_recipe_of_identity(edit.before);
     edit.rendering.options.seed = seed = w2w_rendering_get_seed(values, earlier);
-    name = name_result(&edit, w2w_world_get_card(world), earlier);
+    name = w2w_changed_identity_name(w2w_world_get_card(world), edit.edits, earlier);
     recipe = w2w_recipe_new(w2w_edit_job.name, pipeline, seed, earlier);
     json_object_set_string_member(recipe, "name", name);
     describe(&edit, values, recipe);
     result = w2w_rendering_make_result_of(pipeline, values, &w2w_edit_job, &edit.rendering,
                                           edit.after, recipe, progress, error);
-    if (result == NULL || !warn(&edit, pipeline, &result->message, error))
+    if (result == NULL)
+        return FALSE;
+    if (w2w_edits_are_empty(edit.edits))
+        w2w_message_append(&result->message,
+                           "No direction or component was set, so the identity is unchanged.");
+    if (!w2w_changed_identity_warn(world, edit.before, edit.after, &result->message, error))
         return FALSE;
     on_result(g_steal_pointer(&result), user_data);
     return TRUE;

@@ -88,8 +88,8 @@ static gboolean choose_box(W2wPictureInput *input, const W2wValues *values, guin
         return FALSE;
     }
     return w2w_crop_choose(input->policy, input->picture->width, input->picture->height,
-                           input->mask != NULL ? input->mask : input->given_mask, *text != 0 ? &given : NULL, width, height, &input->box,
-                           error);
+                           input->mask != NULL ? input->mask : input->given_mask,
+                           *text != 0 ? &given : NULL, width, height, &input->box, error);
 }
 
 gboolean w2w_picture_input_init(W2wPictureInput *input, const W2wValues *values, guint width,
@@ -134,15 +134,15 @@ void w2w_picture_input_clear(W2wPictureInput *input)
     g_clear_pointer(&input->mask_fingerprint, g_free);
 }
 
-JsonObject *w2w_box_to_json(const W2wBox *box)
+JsonArray *w2w_box_to_json(const W2wBox *box)
 {
-    JsonObject *object = json_object_new();
+    JsonArray *array = json_array_new();
 
-    json_object_set_int_member(object, "x", box->x);
-    json_object_set_int_member(object, "y", box->y);
-    json_object_set_int_member(object, "width", box->width);
-    json_object_set_int_member(object, "height", box->height);
-    return object;
+    json_array_add_int_element(array, box->x);
+    json_array_add_int_element(array, box->y);
+    json_array_add_int_element(array, box->width);
+    json_array_add_int_element(array, box->height);
+    return array;
 }
 
 static void describe_file(JsonObject *recipe, const char *name, const char *fingerprint)

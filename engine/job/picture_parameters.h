@@ -80,7 +80,7 @@ gboolean w2w_picture_input_init_whole(W2wPictureInput *input, GBytes *bytes, con
 /* Adds "image" and "mask" ({"sha256"}), "crop" and "box" to a recipe. */
 void w2w_picture_input_describe(const W2wPictureInput *input, JsonObject *recipe);
 
-/* {"x", "y", "width", "height"}: the box, for reports. */
-JsonObject *w2w_box_to_json(const W2wBox *box);
+/* [x, y, width, height]: "box" of a report, as W2W_JOB_REGION_ONLY has it. */
+JsonArray *w2w_box_to_json(const W2wBox *box);
 
 G_END_DECLS

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/formats/png.h"
+#include "engine/job/parameter_value.h"
 #include "engine/job/recipe.h"
 #include "engine/models/model_parts.h"
 #include "engine/w2w/lora_file.h"
@@ -143,7 +144,9 @@ static gint number_or(const W2wValues *values, const char *name, gint otherwise)
 
 static gboolean read_picture(W2wRendering *rendering, const W2wValues *values, GError **error)
 {
-    GBytes *bytes = w2w_values_get_bytes(values, "init-image");
+    GBytes *bytes = w2w_values_find_parameter(values, "init-image", NULL) != NULL
+                        ? w2w_values_get_bytes(values, "init-image")
+                        : NULL;
 
     if (bytes == NULL)
         return TRUE;

@@ -34,8 +34,8 @@ extern const char *const w2w_rendering_generator_labels[];
                     "picture, random where there is none."),                                       \
     }
 
-/* The tail of a job's table. */
-#define W2W_RENDERING_PARAMETERS                                                                   \
+/* Words and numbers of a rendering. */
+#define W2W_RENDERING_BASIC_PARAMETERS                                                             \
     {                                                                                              \
         .name = "prompt",                                                                          \
         .type = W2W_PARAMETER_STRING,                                                              \
@@ -79,43 +79,41 @@ extern const char *const w2w_rendering_generator_labels[];
             .blurb = N_("Steps from noise to picture: more take longer and change less and less; " \
                         "0: the world's own."),                                                    \
         },                                                                                         \
-        {                                                                                          \
-            .name = "guidance-scale",                                                              \
-            .type = W2W_PARAMETER_DOUBLE,                                                          \
-            .flags = W2W_PARAMETER_FROM_WORLD,                                                     \
-            .maximum = 30.0,                                                                       \
-            .label = N_("_Guidance scale"),                                                        \
-            .blurb =                                                                               \
-                N_("How strongly the prompt is followed: 1 is no guidance and twice as fast; "     \
-                   "0: the world's own."),                                                         \
-        },                                                                                         \
-        {                                                                                          \
-            .name = "init-image",                                                                  \
-            .type = W2W_PARAMETER_PICTURE,                                                         \
-            .label = N_("Start from pi_cture"),                                                    \
-            .blurb =                                                                               \
-                N_("A picture that is changed instead of noise, scaled to width and height."),     \
-        },                                                                                         \
-        {                                                                                          \
-            .name = "strength",                                                                    \
-            .type = W2W_PARAMETER_DOUBLE,                                                          \
-            .flags = W2W_PARAMETER_FILES_ONLY, /* as init-image, a file */                         \
-            .maximum = 1.0,                                                                        \
-            .number = 0.8,                                                                         \
-            .label = N_("St_rength"),                                                              \
-            .blurb = N_("How much of the picture to start from is changed: little of it near 0, "  \
-                        "all of it with 1."),                                                      \
-        },                                                                                         \
-        {                                                                                          \
-            .name = "rng",                                                                         \
-            .type = W2W_PARAMETER_CHOICE,                                                          \
-            .string = "cpu",                                                                       \
-            .choices = w2w_generator_names,                                                        \
-            .choice_labels = w2w_rendering_generator_labels,                                       \
-            .label = N_("Random num_bers"),                                                        \
-            .blurb = N_("Whose random numbers a seed means: those that PyTorch makes on the "      \
-                        "processor, or on a graphics card."),                                      \
-        },                                                                                         \
+    {                                                                                              \
+        .name = "guidance-scale", .type = W2W_PARAMETER_DOUBLE, .flags = W2W_PARAMETER_FROM_WORLD, \
+        .maximum = 30.0, .label = N_("_Guidance scale"),                                           \
+        .blurb = N_("How strongly the prompt is followed: 1 is no guidance and twice as fast; "    \
+                    "0: the world's own."),                                                        \
+    }
+
+/* A picture to start from. */
+#define W2W_RENDERING_INIT_PARAMETERS                                                              \
+    {                                                                                              \
+        .name = "init-image",                                                                      \
+        .type = W2W_PARAMETER_PICTURE,                                                             \
+        .label = N_("Start from pi_cture"),                                                        \
+        .blurb = N_("A picture that is changed instead of noise, scaled to width and height."),    \
+    },                                                                                             \
+    {                                                                                              \
+        .name = "strength", .type = W2W_PARAMETER_DOUBLE,                                          \
+        .flags = W2W_PARAMETER_FILES_ONLY, /* as init-image, a file */                             \
+            .maximum = 1.0, .number = 0.8, .label = N_("St_rength"),                               \
+        .blurb = N_("How much of the picture to start from is changed: little of it near 0, "      \
+                    "all of it with 1."),                                                          \
+    }
+
+/* How it is sampled, and what is added to the model. */
+#define W2W_RENDERING_SAMPLER_PARAMETERS                                                           \
+    {                                                                                              \
+        .name = "rng",                                                                             \
+        .type = W2W_PARAMETER_CHOICE,                                                              \
+        .string = "cpu",                                                                           \
+        .choices = w2w_generator_names,                                                            \
+        .choice_labels = w2w_rendering_generator_labels,                                           \
+        .label = N_("Random num_bers"),                                                            \
+        .blurb = N_("Whose random numbers a seed means: those that PyTorch makes on the "          \
+                    "processor, or on a graphics card."),                                          \
+    },                                                                                             \
         {                                                                                          \
             .name = "lora",                                                                        \
             .type = W2W_PARAMETER_LORAS,                                                           \
@@ -131,6 +129,10 @@ extern const char *const w2w_rendering_generator_labels[];
         .choice_labels = w2w_rendering_scheduler_labels, .label = N_("Sched_uler"),                \
         .blurb = N_("How noise becomes a picture; world: the world's own."),                       \
     }
+
+/* The tail of a job's table: all of them. */
+#define W2W_RENDERING_PARAMETERS                                                                   \
+    W2W_RENDERING_BASIC_PARAMETERS, W2W_RENDERING_INIT_PARAMETERS, W2W_RENDERING_SAMPLER_PARAMETERS
 
 /* Of a job that makes identities: they may be wanted without their pictures. */
 #define W2W_NO_PICTURE_PARAMETER                                                                   \
@@ -170,8 +172,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(W2wRendering, w2w_rendering_clear)
  * The values where they were given, else the card's; the seed is 0. `identity` (borrowed) may be
  * NULL: the base model, whose own words are the class prompt. A card that names no scheduler leaves
  * it to the model's own scheduler_config.json, and where that is none of ours to PNDM, with a
- * message. W2W_ERROR_UNSUPPORTED for a card whose scheduler we do not have; errors of a picture to
- * start from.
+ * message. A table without the init parameters has no picture to start from. W2W_ERROR_UNSUPPORTED
+ * for a card whose scheduler we do not have; errors of a picture to start from.
  */
 gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wValues *values,
                             const W2wIdentity *identity, GError **error);
@@ -214,6 +216,16 @@ W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValue
 W2wJobResult *w2w_rendering_make_picture(W2wPipeline *pipeline, const W2wRendering *rendering,
                                          JsonObject *recipe, const W2wProgress *progress,
                                          GError **error);
+
+/*
+ * The two halves of that, for a job that makes its pictures by itself: what a picture was made
+ * with is added to `recipe`, and what the user should know about it to `message`; and the result
+ * without a picture.
+ */
+void w2w_rendering_describe(W2wPipeline *pipeline, const W2wRendering *rendering,
+                            JsonObject *recipe, char **message);
+W2wJobResult *w2w_rendering_make_identity(W2wPipeline *pipeline, W2wIdentity *identity,
+                                          JsonObject *recipe, guint64 seed, GError **error);
 
 /* Appends a sentence to a result's message (which may be NULL). */
 void w2w_message_append(char **message, const char *format, ...) G_GNUC_PRINTF(2, 3);

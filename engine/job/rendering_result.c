@@ -79,20 +79,24 @@ static void warn_of_model(W2wPipeline *pipeline, const char *model_fingerprint, 
                                     "differently.");
 }
 
+void w2w_rendering_describe(W2wPipeline *pipeline, const W2wRendering *rendering,
+                            JsonObject *recipe, char **message)
+{
+    describe(pipeline, rendering, recipe);
+    if (rendering->message != NULL)
+        w2w_message_append(message, "%s", rendering->message);
+    warn_of_picture(pipeline, &rendering->options, message);
+}
+
 /* Picture, and what goes with it. */
 static gboolean add_picture(W2wJobResult *result, W2wPipeline *pipeline,
                             const W2wRendering *rendering, JsonObject *recipe,
                             const W2wProgress *progress, GError **error)
 {
-    const W2wRenderOptions *options = &rendering->options;
-
-    result->picture = w2w_pipeline_render(pipeline, options, progress, error);
+    result->picture = w2w_pipeline_render(pipeline, &rendering->options, progress, error);
     if (result->picture == NULL)
         return FALSE;
-    describe(pipeline, rendering, recipe);
-    if (rendering->message != NULL)
-        w2w_message_append(&result->message, "%s", rendering->message);
-    warn_of_picture(pipeline, options, &result->message);
+    w2w_rendering_describe(pipeline, rendering, recipe, &result->message);
     return TRUE;
 }
 
@@ -124,28 +128,46 @@ static void replace(char **string, const char *other)
     *string = g_strdup(other);
 }
 
-W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValues *values,
-                                           const W2wJob *job, const W2wRendering *rendering,
-                                           W2wIdentity *identity, JsonObject *recipe,
-                                           const W2wProgress *progress, GError **error)
+/* Recipe and fingerprints into the identity, and its bytes into the result. */
+static gboolean add_identity(W2wJobResult *result, W2wPipeline *pipeline, W2wIdentity *identity,
+                             JsonObject *recipe, guint64 seed, GError **error)
 {
     W2wSpace *space = w2w_world_get_space(w2w_pipeline_get_world(pipeline));
-    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
 
-    warn_of_model(pipeline, identity->model_fingerprint, &result->message);
-    if (wants_picture(job, values) &&
-        !add_picture(result, pipeline, rendering, recipe, progress, error))
-        return NULL;
-    result->seed = rendering->options.seed;
+    result->seed = seed;
     result->name = w2w_recipe_get_name(recipe);
     result->recipe = w2w_json_write_object(recipe);
     replace(&identity->recipe, result->recipe);
     replace(&identity->space_fingerprint, w2w_space_get_fingerprint(space));
     replace(&identity->model_fingerprint, w2w_pipeline_get_model_fingerprint(pipeline));
     result->identity = w2w_identity_to_bytes(identity, error);
-    if (result->identity == NULL || !w2w_mapped_files_check(error))
+    return result->identity != NULL && w2w_mapped_files_check(error);
+}
+
+W2wJobResult *w2w_rendering_make_identity(W2wPipeline *pipeline, W2wIdentity *identity,
+                                          JsonObject *recipe, guint64 seed, GError **error)
+{
+    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
+
+    warn_of_model(pipeline, identity->model_fingerprint, &result->message);
+    return add_identity(result, pipeline, identity, recipe, seed, error) ? g_steal_pointer(&result)
+                                                                         : NULL;
+}
+
+W2wJobResult *w2w_rendering_make_result_of(W2wPipeline *pipeline, const W2wValues *values,
+                                           const W2wJob *job, const W2wRendering *rendering,
+                                           W2wIdentity *identity, JsonObject *recipe,
+                                           const W2wProgress *progress, GError **error)
+{
+    g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
+
+    warn_of_model(pipeline, identity->model_fingerprint, &result->message);
+    if (wants_picture(job, values) &&
+        !add_picture(result, pipeline, rendering, recipe, progress, error))
         return NULL;
-    return g_steal_pointer(&result);
+    return add_identity(result, pipeline, identity, recipe, rendering->options.seed, error)
+               ? g_steal_pointer(&result)
+               : NULL;
 }
 
 W2wJobResult *w2w_rendering_make_result(W2wPipeline *pipeline, const W2wValues *values,

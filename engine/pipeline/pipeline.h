@@ -84,6 +84,12 @@ typedef struct {
     gpointer on_latents_data;
     const float *initial_latents; /* (1,h,w,c), standard normal; NULL: from the seed. Not together
                                      with a picture */
+
+    /*
+     * Instead of a picture: latents (1,h,w,c) as they are where the last `strength` of the
+     * trajectory begins, from w2w_pipeline_invert_ddim(). Nothing is clipped then. NULL: none.
+     */
+    const float *noised_latents;
 } W2wRenderOptions;
 
 /*
@@ -93,6 +99,17 @@ typedef struct {
  */
 W2wPicture *w2w_pipeline_render(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                 const W2wProgress *progress, GError **error);
+
+/*
+ * The latents (1,h,w,c) from which rendering with the same identity and prompt leads back to the
+ * options' picture: DDIM from the picture up to where the last `strength` of the trajectory begins,
+ * without guidance, as long as the scheduler is DDIM (else W2W_ERROR_USAGE). Starts from the middle
+ * of what the VAE gives, so no seed is asked for. Each step predicts `n_predictions` times: 1 is
+ * what diffusers' DDIMInverseScheduler does, more come closer to the step's exact inverse. Free
+ * with w2w_aligned_free(). Errors as of rendering.
+ */
+float *w2w_pipeline_invert_ddim(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                guint n_predictions, const W2wProgress *progress, GError **error);
 
 /* The same without the last step: "image" (1,height,width,3) as the VAE gives it; free with
  * w2w_aligned_free(). */
@@ -135,6 +152,13 @@ float *w2w_pipeline_predict_noise(W2wPipeline *pipeline, const W2wIdentity *iden
  */
 gboolean w2w_pipeline_encode_image(W2wPipeline *pipeline, const float *image, gint width,
                                    gint height, float *mean, float *std, GError **error);
+
+/* The same of an 8-bit picture, resampled to width × height where it has another size. */
+gboolean w2w_pipeline_encode_picture(W2wPipeline *pipeline, const W2wPicture *picture, gint width,
+                                     gint height, float *mean, float *std, GError **error);
+
+/* 0 … 255 → −1 … 1 as it is encoded, (height, width, 3) of that size; W2W_ERROR_MEMORY. */
+float *w2w_picture_to_image(const W2wPicture *picture, gint width, gint height, GError **error);
 
 /* What the model was trained with: how much of the signal each timestep leaves. Owned. */
 const W2wNoiseSchedule *w2w_pipeline_get_noise_schedule(const W2wPipeline *pipeline);

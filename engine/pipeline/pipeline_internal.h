@@ -2,7 +2,7 @@
 /*
  * The pipeline from the inside. pipeline.c opens and checks the parts, plans.c keeps what was
  * planned, lora.c carries identities into the UNet's plans, merge.c other LoRAs into weights,
- * text.c prompts, encode.c pictures, render.c samples.
+ * text.c prompts, encode.c pictures, render.c samples, invert_ddim.c goes back to the noise.
  */
 #pragma once
 
@@ -122,6 +122,13 @@ gboolean w2w_pipeline_set_text(W2wPipeline *pipeline, W2wKeptPlan *kept, const c
 /* W2W_ERROR_USAGE for a size that no picture can have; it "cannot be `what`": made, encoded. */
 gboolean w2w_pipeline_check_size(const W2wPipeline *pipeline, gint width, gint height,
                                  const char *what, GError **error);
+
+/* Everything about the options that can be wrong without a model. */
+gboolean w2w_pipeline_check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                    GError **error);
+
+/* W2W_ERROR_FAILED where one of them is not finite. */
+gboolean w2w_pipeline_check_latents(const float *latents, gsize n, GError **error);
 
 /* --- encode.c --- */
 

@@ -68,8 +68,14 @@ static gboolean has_picture(const W2wRenderOptions *options)
     return options->init_picture != NULL || options->init_image != NULL;
 }
 
-static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
-                              GError **error)
+/* Is it only the last part of a trajectory? */
+static gboolean is_part(const W2wRenderOptions *options)
+{
+    return has_picture(options) || options->noised_latents != NULL;
+}
+
+gboolean w2w_pipeline_check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                    GError **error)
 {
     if (!w2w_pipeline_check_size(pipeline, options->width, options->height, "made", error))
         return FALSE;
@@ -79,12 +85,14 @@ static gboolean check_options(W2wPipeline *pipeline, const W2wRenderOptions *opt
                           options->guidance_scale, W2W_RENDER_MAX_GUIDANCE_SCALE);
     if (options->prompt == NULL)
         return fail_usage(error, "There is no prompt to render.");
-    if (has_picture(options) && !(options->strength > 0.0 && options->strength <= 1.0))
+    if (is_part(options) && !(options->strength > 0.0 && options->strength <= 1.0))
         return fail_usage(error,
                           "The strength is %g; more than 0 (the picture as it is) and at most 1 "
                           "(nothing of it is left) was expected.",
                           options->strength);
-    if (has_picture(options) && options->initial_latents != NULL)
+    if (has_picture(options) + (options->initial_latents != NULL) +
+            (options->noised_latents != NULL) >
+        1)
         return fail_usage(error, "A rendering starts from a picture or from given latents, not "
                                  "from both.");
     return w2w_pipeline_check_identity(pipeline, options->identity, error) &&
@@ -100,9 +108,11 @@ static gboolean start_scheduler(Rendering *rendering, GError **error)
         w2w_scheduler_new_from_file(options->scheduler, rendering->pipeline->scheduler_path, error);
     if (rendering->scheduler == NULL)
         return FALSE;
-    if (has_picture(options) ? !w2w_scheduler_start_from(rendering->scheduler, options->steps,
-                                                         options->strength, error)
-                             : !w2w_scheduler_start(rendering->scheduler, options->steps, error))
+    if (options->noised_latents != NULL)
+        w2w_scheduler_stop_clipping(rendering->scheduler);
+    if (is_part(options) ? !w2w_scheduler_start_from(rendering->scheduler, options->steps,
+                                                     options->strength, error)
+                         : !w2w_scheduler_start(rendering->scheduler, options->steps, error))
         return FALSE;
     n_train = w2w_scheduler_get_noise_schedule(rendering->scheduler)->n_train_timesteps;
     if (options->base_identity != NULL &&
@@ -152,6 +162,10 @@ static gboolean fill_latents(Rendering *rendering, GError **error)
             !w2w_pipeline_draw(rendering->pipeline, generator, n, noise, error))
             return FALSE;
         w2w_scheduler_add_noise(rendering->scheduler, n, noise, rendering->latents);
+        return TRUE;
+    }
+    if (options->noised_latents != NULL) {
+        memcpy(rendering->latents, options->noised_latents, n * sizeof(float));
         return TRUE;
     }
     if (options->initial_latents != NULL)
@@ -208,6 +222,18 @@ static void call_unet(Rendering *rendering, W2wKeptPlan *kept, guint i)
             uncond[e] += guidance * (cond[e] - uncond[e]);
 }
 
+gboolean w2w_pipeline_check_latents(const float *latents, gsize n, GError **error)
+{
+    for (gsize i = 0; i < n; i++)
+        if (!isfinite(latents[i])) {
+            g_set_error_literal(error, W2W_ERROR, W2W_ERROR_FAILED,
+                                "The model gave numbers that are not finite. An identity far "
+                                "outside of the population, or a damaged model, does that.");
+            return FALSE;
+        }
+    return TRUE;
+}
+
 static gboolean sample(Rendering *rendering, W2wKeptPlan *kept, GError **error)
 {
     const W2wRenderOptions *options = rendering->options;
@@ -227,15 +253,7 @@ static gboolean sample(Rendering *rendering, W2wKeptPlan *kept, GError **error)
                                (double)(i + 1) / (double)(rendering->n_timesteps + 1), text, error))
             return FALSE;
     }
-    for (gsize e = 0; e < rendering->n; e++) {
-        if (!isfinite(rendering->latents[e])) {
-            g_set_error_literal(error, W2W_ERROR, W2W_ERROR_FAILED,
-                                "The model gave numbers that are not finite. An identity far "
-                                "outside of the population, or a damaged model, does that.");
-            return FALSE;
-        }
-    }
-    return TRUE;
+    return w2w_pipeline_check_latents(rendering->latents, rendering->n, error);
 }
 
 static float *decode(Rendering *rendering, GError **error)
@@ -274,7 +292,8 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
     W2wKeptPlan *kept;
     W2W_AUTO_ALIGNED float *image = NULL;
 
-    if (!check_options(pipeline, options, error) || !start_scheduler(&rendering, error) ||
+    if (!w2w_pipeline_check_options(pipeline, options, error) ||
+        !start_scheduler(&rendering, error) ||
         !w2w_progress_step(progress, 0.0, "Preparing", error))
         return NULL;
     rendering.n =
