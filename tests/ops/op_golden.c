@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Ops against PyTorch's outputs: ops.safetensors of the golden folder, forward only. */
+/* Ops against PyTorch's: outputs and gradients of ops.safetensors in the golden folder. */
 #include "tests/ops/op_test.h"
 
 /* (n,a,b,d) → (n,b,a,d) */
@@ -88,9 +88,88 @@ static void check_device(W2wDevice *device, const char *label, gpointer data)
     if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
         return;
     rows = w2w_op_case_run(check->test, device);
+    if (rows == NULL)
+        return;
     actual = relayout(expected, check->layout, rows, TRUE);
     g_test_message("%s on %s", check->entry->name, label);
     w2w_golden_compare(check->entry->golden, "ops", key, NULL, actual);
+}
+
+/* --- gradients --- */
+
+/* Which of the file's inputs are activations (weights are frozen: no op has their gradient). */
+static gint slot_of_input(const W2wOpCase *forward, gint index)
+{
+    switch (forward->op.kind) {
+    case W2W_OP_TIMESTEP_EMBEDDING:
+        return -1;
+    case W2W_OP_ATTENTION:
+        return index <= W2W_SLOT_VALUE ? index : -1;
+    case W2W_OP_LINEAR:
+        if (forward->in[W2W_SLOT_LORA_A] != NULL && index == 2)
+            return W2W_SLOT_LORA_A;
+        if (forward->in[W2W_SLOT_LORA_B] != NULL && index == 3)
+            return W2W_SLOT_LORA_B;
+        break;
+    default:
+        break;
+    }
+    return index == 0 ? W2W_SLOT_X : -1;
+}
+
+typedef struct {
+    const W2wOpGolden *entry;
+    const W2wOpCase *test; /* the op of the gradient … */
+    gint64 first;          /* … which begins here in its output */
+    const char *key;       /* "geglu.d_in0" */
+    W2wGoldenLayout layout;
+} GradientCheck;
+
+static void check_gradient(W2wDevice *device, const char *label, gpointer data)
+{
+    const GradientCheck *check = data;
+    const W2wArray *expected = w2w_golden_get(check->entry->golden, "ops", check->key);
+    g_autofree float *out = NULL, *actual = NULL;
+
+    if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
+        return;
+    out = w2w_op_case_run(check->test, device);
+    if (out == NULL)
+        return;
+    actual = relayout(expected, check->layout, out + check->first, TRUE);
+    g_test_message("%s on %s", check->key, label);
+    w2w_golden_compare(check->entry->golden, "ops", check->key, NULL, actual);
+}
+
+/* As the layout of `of` ("in0"), where the op's outputs are of `layout`. */
+static W2wGoldenLayout input_layout(const W2wOpGolden *entry, const char *of,
+                                    W2wGoldenLayout layout)
+{
+    if (layout == W2W_GOLDEN_HEADS)
+        return layout;
+    return w2w_op_golden_peek(entry, of)->n_dims == 4 ? W2W_GOLDEN_NCHW : W2W_GOLDEN_ROWS;
+}
+
+static void check_gradients(const W2wOpGolden *entry, const W2wOpCase *forward,
+                            W2wGoldenLayout out_layout)
+{
+    for (gint index = 0; index < W2W_N_SLOTS; index++) {
+        const gint slot = slot_of_input(forward, index);
+        g_autofree char *input = g_strdup_printf("in%d", index);
+        g_autofree char *key = g_strdup_printf("%s.d_in%d", entry->name, index);
+        g_autofree float *d_out = NULL;
+        g_autoptr(W2wOpCase) gradient = NULL;
+        GradientCheck check = {.entry = entry, .key = key};
+        W2wShape shape;
+
+        if (slot < 0)
+            continue;
+        d_out = w2w_op_golden_get(entry, "d_out", out_layout, &shape);
+        gradient = w2w_op_case_new_gradient(forward, slot, d_out, &check.first);
+        check.test = gradient;
+        check.layout = input_layout(entry, input, out_layout);
+        w2w_op_test_each_device(check_gradient, &check);
+    }
 }
 
 void w2w_op_golden_check(W2wOpKind kind, const char *prefix, W2wGoldenLayout out_layout,
@@ -120,6 +199,7 @@ void w2w_op_golden_check(W2wOpKind kind, const char *prefix, W2wGoldenLayout out
         build(&entry, test);
         check = (Check){&entry, test, out_layout};
         w2w_op_test_each_device(check_device, &check);
+        check_gradients(&entry, test, out_layout);
         n_entries++;
     }
     g_assert_cmpuint(n_entries, >, 0);
