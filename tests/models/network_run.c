@@ -139,6 +139,17 @@ void network_run_compare(W2wPlan *plan, const char *output, W2wGolden *golden, c
     w2w_golden_compare(golden, file, key, expected, values);
 }
 
+gboolean network_run_has_inside(W2wSafetensors *file, const char *what)
+{
+    const char *const *keys = w2w_safetensors_get_keys(file);
+    g_autofree char *prefix = g_strconcat(what, ".inside.", NULL);
+
+    for (guint i = 0; keys[i] != NULL; i++)
+        if (g_str_has_prefix(keys[i], prefix))
+            return TRUE;
+    return FALSE;
+}
+
 /* --- test cases, named by what the files hold --- */
 
 typedef struct {

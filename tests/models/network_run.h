@@ -36,6 +36,9 @@ float *network_run_get(W2wPlan *plan, const char *output, const W2wArray *expect
 void network_run_compare(W2wPlan *plan, const char *output, W2wGolden *golden, const char *file,
                          const char *key);
 
+/* Has the file what lies inside of the network ("CASE.inside.…") in this case? */
+gboolean network_run_has_inside(W2wSafetensors *file, const char *what);
+
 /* Shapes as PyTorch orders them. */
 gint network_run_batch(const W2wArray *array);
 gint network_run_height(const W2wArray *array);

@@ -119,14 +119,12 @@ static void add_cases(void)
 
     for (guint i = 0; keys[i] != NULL; i++) {
         g_autofree char *what = NULL;
-        g_autofree char *inside = NULL;
 
         if (!g_str_has_suffix(keys[i], ".latents"))
             continue;
         what = g_strndup(keys[i], strlen(keys[i]) - strlen(".latents"));
-        inside = g_strconcat(what, ".inside.conv_in", NULL);
         network_run_add("unet/noise_prediction", what, test_noise_prediction);
-        if (w2w_safetensors_peek(file, inside) != NULL)
+        if (network_run_has_inside(file, what))
             network_run_add("unet/every_block", what, test_every_block);
         n++;
     }

@@ -155,14 +155,12 @@ static void add_cases(void)
 
     for (guint i = 0; keys[i] != NULL; i++) {
         g_autofree char *what = NULL;
-        g_autofree char *inside = NULL;
 
         if (!g_str_has_suffix(keys[i], ".image"))
             continue;
         what = g_strndup(keys[i], strlen(keys[i]) - strlen(".image"));
-        inside = g_strconcat(what, ".inside.encoder.conv_in", NULL);
         network_run_add("vae/both_ways", what, test_both_ways);
-        if (w2w_safetensors_peek(file, inside) != NULL)
+        if (network_run_has_inside(file, what))
             network_run_add("vae/every_block", what, test_every_block);
         n++;
     }

@@ -226,10 +226,10 @@ typedef struct {
     W2wOperands operands;
 } Loaded;
 
-/* Kernels of the cpu device that are being written beside these tests. */
+/* A kernel of the cpu device that is being written beside these tests. */
 static gboolean is_awaited(const W2wOp *op)
 {
-    return op->kind > W2W_OP_TIMESTEP_EMBEDDING && op->kind != W2W_OP_LORA_GRADIENT;
+    return op->kind == W2W_OP_ATTENTION_GRADIENT;
 }
 
 static gboolean may_refuse(const W2wOpCase *test, const W2wDevice *device)
