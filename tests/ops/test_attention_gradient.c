@@ -88,6 +88,10 @@ static void want(W2wOpCase *gradient, guint wanted)
 
 /* --- what is accumulated --- */
 
+/* In units of 2^-24: below 2^-126, the least that float32 has all of its bits for, a probability
+ * may count as 0. */
+#define NOTHING 0x1p-102
+
 /* One query of one head, and what the roundings of its numbers are, by key. */
 typedef struct {
     double *p, *of_p; /* probabilities; off by of_p, in units */
@@ -127,7 +131,7 @@ static void find_row(const W2wOpCase *test, gint64 query, gint64 key, gint n_vis
         mean += row->p[j] * row->s[j];
     }
     for (gint j = 0; j < n_visible; j++) {
-        row->of_p[j] = row->p[j] * (1.0 + row->of_p[j] + of_all + of_sums);
+        row->of_p[j] = row->p[j] * (1.0 + row->of_p[j] + of_all + of_sums) + NOTHING;
         of_mean += row->of_p[j] * fabs(row->s[j] - mean) +
                    row->p[j] * (row->of_s[j] + of_sums * fabs(row->s[j]));
     }
