@@ -19,6 +19,7 @@ typedef enum {
     LAYOUT_FOLDER, /* as output.h says */
     LAYOUT_IDENTITY,
     LAYOUT_PICTURE,
+    LAYOUT_EDITED,
     LAYOUT_FILES,
     LAYOUT_NONE,
 } Layout;
@@ -44,6 +45,9 @@ static const struct {
     {&w2w_edit_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
     {&w2w_render_job, LAYOUT_PICTURE,
      OUTPUT(W2W_PARAMETER_REQUIRED, "File for the picture, name.png.")},
+    {&w2w_edit_picture_job, LAYOUT_EDITED,
+     OUTPUT(W2W_PARAMETER_REQUIRED, "File for the picture, name.png; the changed identity gets the "
+                                    "same name with .safetensors.")},
     {&w2w_project_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
     {&w2w_export_job, LAYOUT_FILES,
      OUTPUT(W2W_PARAMETER_REQUIRED,
@@ -106,7 +110,8 @@ static gboolean check_name(Layout layout, const char *path, GError **error)
                     shown);
         return FALSE;
     }
-    if (layout == LAYOUT_PICTURE && !has_suffix(path, PICTURE_SUFFIX)) {
+    if ((layout == LAYOUT_PICTURE || layout == LAYOUT_EDITED) &&
+        !has_suffix(path, PICTURE_SUFFIX)) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "Pictures are written as PNG: the name %s must end in " PICTURE_SUFFIX ".",
                     shown);
@@ -195,6 +200,11 @@ static void get_paths(const W2wOutput *output, const W2wJobResult *result, char 
         stem = without_suffix(output->path, IDENTITY_SUFFIX);
         *identity_path = g_strdup(output->path);
         *picture_path = g_strconcat(stem, PICTURE_SUFFIX, NULL);
+        break;
+    case LAYOUT_EDITED:
+        stem = without_suffix(output->path, PICTURE_SUFFIX);
+        *identity_path = g_strconcat(stem, IDENTITY_SUFFIX, NULL);
+        *picture_path = g_strdup(output->path);
         break;
     case LAYOUT_PICTURE:
         *picture_path = g_strdup(output->path);

@@ -6,6 +6,7 @@
  *                           the stem is the result's own, or person-<seed>
  *   IDENTITY  -o G          the identity as G, its picture as G with .png for .safetensors
  *   PICTURE   -o OUT.png    the picture
+ *   EDITED    -o OUT.png    the picture, the identity as OUT.safetensors
  *   FILES     -o PATH       the result's files: PATH itself, or names in the folder PATH
  *   NONE                    no --output: what was found is only reported
  *

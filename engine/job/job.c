@@ -4,9 +4,17 @@
 
 #include <string.h>
 
-const W2wJob *const w2w_jobs[] = {
-    &w2w_sample_job, &w2w_edit_job,  &w2w_render_job,    &w2w_project_job, &w2w_export_job,
-    &w2w_mix_job,    &w2w_strip_job, &w2w_direction_job, &w2w_pick_job,    NULL};
+const W2wJob *const w2w_jobs[] = {&w2w_sample_job,
+                                  &w2w_edit_job,
+                                  &w2w_edit_picture_job,
+                                  &w2w_render_job,
+                                  &w2w_project_job,
+                                  &w2w_export_job,
+                                  &w2w_mix_job,
+                                  &w2w_strip_job,
+                                  &w2w_direction_job,
+                                  &w2w_pick_job,
+                                  NULL};
 
 const W2wJob *w2w_job_lookup(const char *name)
 {

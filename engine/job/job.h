@@ -6,6 +6,8 @@
  *   sample   new identities and their pictures
  *   edit     an identity changed along directions and components, and its picture
  *   render   an identity (or the base model) under a prompt
+ *   edit-picture
+ *            a picture of an identity changed in the same way
  *   project  a LoRA from elsewhere as an identity, and its picture
  *   export   an identity as a LoRA for other programs
  *   mix, strip, direction, pick
@@ -114,6 +116,7 @@ gboolean w2w_job_is_shown(const W2wJob *job);
 
 /* One per file: sample.c, edit.c … */
 extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job, w2w_project_job, w2w_export_job;
+extern const W2wJob w2w_edit_picture_job;
 extern const W2wJob w2w_mix_job, w2w_strip_job, w2w_direction_job, w2w_pick_job;
 
 G_END_DECLS

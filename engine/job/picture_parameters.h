@@ -39,13 +39,13 @@ extern const char *const w2w_picture_crop_labels[];
             .string = "auto",                                                                        \
             .choices = w2w_picture_crops,                                                            \
             .choice_labels = w2w_picture_crop_labels,                                                \
-            .label = N_("C_rop"),                                                                    \
+            .label = N_("_Crop"),                                                                    \
             .blurb = N_("Which part of the picture the model sees: the whole, what is selected "     \
                         "with some of what is around it, or the box; auto: the box where there "     \
                         "is one, else what is selected, else the whole."),                           \
         },                                                                                           \
     {                                                                                                \
-        .name = "box", .type = W2W_PARAMETER_STRING, .label = N_("_Box"),                            \
+        .name = "box", .type = W2W_PARAMETER_STRING, .label = N_("Bo_x"),                            \
         .blurb = N_("The part of the picture for the crop “box”, as x,y,width,height in pixels " \
                     "from the upper left corner."),                                                  \
     }
