@@ -68,8 +68,9 @@ composite_clear (Composite *composite)
 }
 
 /*
- * A pixel as shown, in place; FALSE where it stays as it is. The job saw it over white: the colour
- * that it takes is the one that looks over white like the job's.
+ * A pixel as shown, in place; FALSE where it stays as it is. What the job changed is added, so that
+ * what 8 bits do not show of the pixel remains. The job saw it over white, with its alpha's share of
+ * its colour: to look there as the job's does, the colour changes by more.
  */
 static gboolean
 blend (gfloat       *pixel,
@@ -83,9 +84,11 @@ blend (gfloat       *pixel,
     return FALSE;
   for (gint c = 0; c < 3; c++)
     {
-      const gfloat wanted = (rendered[c] / 255.0f - (1.0f - alpha)) / alpha;
+      const gfloat difference = (gfloat) (rendered[c] - sent[c]) / (255.0f * alpha);
+      const gfloat before     = pixel[c];
 
-      pixel[c] += selected * (CLAMP (wanted, 0.0f, 1.0f) - pixel[c]);
+      /* No further beyond white or black than it was. */
+      pixel[c] = CLAMP (before + selected * difference, MIN (before, 0.0f), MAX (before, 1.0f));
     }
 
   return TRUE;

@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 
 /*
  * `region` lies with its corner at (x, y) of the layer, and may reach beyond it. Each pixel becomes
- * source + selection · (region − source), as display values; its alpha stays. `source` is what the
+ * pixel + selection · (region − source), as display values; its alpha stays. `source` is what the
  * layer, which has its size, held when the job began. W2W_ERROR_MEMORY; then nothing is written.
  */
 gboolean w2w_composite (GimpLayer        *layer,

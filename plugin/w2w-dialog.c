@@ -23,11 +23,12 @@ set_up_entry (GimpProcedureDialog *dialog,
   gtk_entry_set_activates_default (entry, TRUE);
 }
 
-/* A sentence below the argument before it; returns the id that stands for it in a box. */
-static gchar *
+/* A sentence below the argument before it; the id that stands for it in a box is appended. */
+static GtkWidget *
 add_note (GimpProcedureDialog *dialog,
           const gchar         *name,
-          const gchar         *text)
+          const gchar         *text,
+          GPtrArray           *ids)
 {
   gchar     *id    = g_strconcat (name, "-note", NULL);
   GtkWidget *label = gimp_procedure_dialog_get_label (dialog, id, text, FALSE, FALSE);
@@ -36,8 +37,9 @@ add_note (GimpProcedureDialog *dialog,
   gtk_label_set_line_wrap (GTK_LABEL (label), TRUE);
   gtk_label_set_max_width_chars (GTK_LABEL (label), TEXT_WIDTH_CHARS);
   gtk_style_context_add_class (gtk_widget_get_style_context (label), GTK_STYLE_CLASS_DIM_LABEL);
+  g_ptr_array_add (ids, id);
 
-  return id;
+  return label;
 }
 
 static void
@@ -81,7 +83,7 @@ add_parameter (GimpProcedureDialog *dialog,
     {
     case W2W_PARAMETER_EDITS:
       set_up_entry (dialog, parameter->name);
-      g_ptr_array_add (ids, add_note (dialog, parameter->name, _(parameter->blurb)));
+      add_note (dialog, parameter->name, _(parameter->blurb), ids);
       break;
 
     case W2W_PARAMETER_STRING:
@@ -180,12 +182,10 @@ set_up_offer (GimpProcedureDialog *dialog,
               Offer               *offer,
               GPtrArray           *ids)
 {
-  const gchar      *resume = offer->dialog->resume;
-  g_autofree gchar *note   = add_note (dialog, resume, "");
+  const gchar *resume = offer->dialog->resume;
 
   offer->check = gimp_procedure_dialog_get_widget (dialog, resume, GTK_TYPE_CHECK_BUTTON);
-  offer->note  = gimp_procedure_dialog_get_widget (dialog, note, G_TYPE_NONE);
-  g_ptr_array_add (ids, g_steal_pointer (&note));
+  offer->note  = add_note (dialog, resume, "", ids);
 }
 
 gboolean
@@ -216,8 +216,7 @@ w2w_dialog_run (GimpProcedure       *procedure,
   fill_box (dialog, "subject-box", subject);
   if (world->len > 0)
     {
-      g_ptr_array_add (world, add_note (dialog, "world",
-                                        _("What is 0 or empty is left to the world.")));
+      add_note (dialog, "world", _("What is 0 or empty is left to the world."), world);
       fill_box (dialog, "picture-box", world);
       gimp_procedure_dialog_get_label (dialog, "picture-title", _("Picture"), FALSE, FALSE);
       gimp_procedure_dialog_fill_frame (dialog, "picture-frame", "picture-title", FALSE,

@@ -71,7 +71,7 @@ w2w_request_declare (GimpProcedure *procedure,
                      const W2wJob  *job)
 {
   if (has_identity_layer (job))
-    gimp_procedure_add_layer_argument (procedure, W2W_IDENTITY_LAYER, _("_Identity of layer"),
+    gimp_procedure_add_layer_argument (procedure, W2W_IDENTITY_LAYER, _("Identit_y of layer"),
                                        _("The layer that carries the identity; none: the layer "
                                          "with the picture carries it itself."),
                                        TRUE, G_PARAM_READWRITE);
@@ -82,7 +82,7 @@ w2w_request_declare (GimpProcedure *procedure,
                                          FALSE, G_PARAM_READWRITE);
   if (job->resumes_from != NULL)
     gimp_procedure_add_boolean_argument (procedure, W2W_RESUME,
-                                         _("_Go on from what was found so far"),
+                                         _("Go on _from what was found so far"),
                                          _("Begin with what a cancelled call on the same pixels and "
                                            "selection had found, if there was one. Off, equal "
                                            "arguments give equal results."),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Runs one script in a real GIMP without a display: run_gimp.sh SCRIPT. GIMP's exit code alone proves
 # little (an unknown choice, a script that stops early): the script must also end with "TEST OK".
+# In it W2W_TEST_SOURCE is this folder, W2W_TEST_SCRATCH one that goes away.
 # GIMP3_DIRECTORY: a profile with the plug-in installed. W2W_CLI: the built command line.
 set -eu
 script=$1
@@ -14,7 +15,8 @@ stop_worker()
 }
 trap stop_worker EXIT
 mkdir -m 700 "$scratch/run"
-export XDG_RUNTIME_DIR="$scratch/run" W2W_TEST_SCRATCH="$scratch" W2W_WORKER_IDLE_SECONDS=30
+W2W_TEST_SOURCE=$(dirname "$script")
+export PYTHONDONTWRITEBYTECODE=1 W2W_TEST_SOURCE XDG_RUNTIME_DIR="$scratch/run" W2W_TEST_SCRATCH="$scratch" W2W_WORKER_IDLE_SECONDS=30
 case $script in
     *.py) interpreter=python-fu-eval
           batch="exec(compile(open('$script').read(), '$script', 'exec'))" ;;

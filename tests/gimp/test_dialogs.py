@@ -1,71 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person does: the dialogs, their buttons and Ctrl+Z, in a GIMP on a display of its own.
-
-Keys go through the X server, so a call that shows a dialog needs somebody else to press them: a
-shell that waits for the window.
-"""
+"""What a person does: the dialogs, their buttons and Ctrl+Z, in a GIMP on a display of its own."""
 import os
-import subprocess
 import sys
-import time
 import traceback
 
-import gi
-gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp
-
-STATUS = Gimp.PDBStatusType
-pdb = Gimp.get_pdb()
-
-
-def find(title):
-    """Shell words for the window's number: empty where there is none, or one just went (xdotool gives up then)."""
-    return f"$(xdotool search --onlyvisible --name '{title}' 2>/dev/null | tail -n 1)"
-
-
-def shell(commands):
-    return subprocess.Popen(["timeout", "40", "sh", "-ec", "; ".join(commands)])
-
-
-def press(window, keys):
-    """Starts to wait for a window with this title, then presses keys, types texts ("=Young=1") or waits for
-    another window of this title (None)."""
-    wait = ["while now=" + find(f"^{window}$") + "; [ -z \"$now\" ] || [ \"$now\" = \"$window\" ]; do sleep 0.1; done",
-            "window=$now", "sleep 1"]
-    commands = ["window="] + wait
-    for key in keys:
-        if key is None:
-            commands += wait
-        else:
-            commands += [f"xdotool type -- '{key[1:]}'" if key.startswith("=") else f"xdotool key {key}"]
-    return shell(commands)
-
-
-def call(name, window, keys, image=None, layers=(), mode=Gimp.RunMode.INTERACTIVE):
-    procedure = pdb.lookup_procedure("plug-in-w2w-" + name)
-    config = procedure.create_config()
-    config.set_property("run-mode", mode)
-    if image is not None:
-        config.set_property("image", image)
-        config.set_core_object_array("drawables", list(layers))
-    hands = press(window, keys) if keys else None
-    result = procedure.run(config)
-    assert hands is None or hands.wait() == 0, f"no window “{window}” came"
-    return result
-
-
-def undo():
-    """Ctrl+Z in the image's window, which may be about to get its new title."""
-    window = find("layers.*GIMP$")
-    hands = shell([f"until xdotool windowactivate --sync {window} 2>/dev/null; do sleep 0.2; done", "xdotool key ctrl+z"])
-    assert hands.wait() == 0, "no window of the image"
-
-
-def wait_for_layers(image, n_layers):
-    deadline = time.monotonic() + 10
-    while len(image.get_layers()) != n_layers and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(image.get_layers()) == n_layers, f"{len(image.get_layers())} layers instead of {n_layers}"
+sys.path.insert(0, os.environ["W2W_TEST_SOURCE"])
+from hands import STATUS, Gimp, call, find, pdb, shell, take_screenshot, undo, wait_for_layers
 
 
 def test_sample_shows_a_new_image():
@@ -111,8 +51,6 @@ try:
     print("TEST OK", flush=True)
 except BaseException:
     traceback.print_exc()
-    screenshot = os.environ.get("W2W_TEST_SCREENSHOT")
-    if screenshot:
-        subprocess.run(["import", "-window", "root", screenshot])
+    take_screenshot("failed")
     sys.stdout.flush()
     raise

@@ -1,77 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The three procedures in a real GIMP, from Python: values, layers, parasites, undo, errors, the worker."""
-import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 import traceback
 
-import gi
-gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-from gi.repository import Gegl, Gimp, Gio
+sys.path.insert(0, os.environ["W2W_TEST_SOURCE"])
+from calls import (SCRATCH, Gimp, call_and_cancel, command_line, fail, identity, leave_worker_to_the_script,
+                   parasite, pdb, pixels, recipe, status, succeed)
+from gi.repository import Gio
 
-SCRATCH, CLI, STATUS = (os.environ[k] for k in ("W2W_TEST_SCRATCH", "W2W_CLI", "W2W_WORKER_STATUS"))
-SUCCESS = Gimp.PDBStatusType.SUCCESS
-pdb = Gimp.get_pdb()
 QUICK = {"steps": 4}
-
-
-def call(name, image=None, drawables=(), **values):
-    procedure = pdb.lookup_procedure("plug-in-w2w-" + name)
-    config = procedure.create_config()
-    config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
-    if image is not None:
-        config.set_property("image", image)
-        config.set_core_object_array("drawables", list(drawables))
-    for key, value in values.items():
-        config.set_property(key.replace("_", "-"), value)
-    return procedure.run(config)
-
-
-def succeed(*args, **values):
-    result = call(*args, **values)
-    assert result.index(0) == SUCCESS, pdb.get_last_error()
-    return result
-
-
-def fail(words, *args, **values):
-    result = call(*args, **values)
-    assert result.index(0) != SUCCESS, "it succeeded"
-    message = pdb.get_last_error()
-    assert words in message, f"'{words}' is not in: {message}"
-
-
-def pixels(layer):
-    width, height = layer.get_width(), layer.get_height()
-    data = layer.get_buffer().get(Gegl.Rectangle.new(0, 0, width, height), 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE)
-    assert len(data) == 3 * width * height
-    return bytes(data)
-
-
-def parasite(layer, name):
-    found = layer.get_parasite(name)
-    # GIMP hands the bytes over as signed numbers.
-    return bytes(b & 255 for b in found.get_data()) if found is not None else None
-
-
-def identity(layer):
-    return parasite(layer, "w2w-identity")
-
-
-def recipe(layer):
-    return json.loads(parasite(layer, "w2w-recipe"))
-
-
-def status():
-    return json.loads(subprocess.run([STATUS], check=True, capture_output=True, text=True).stdout)
-
-
-def command_line(*args):
-    subprocess.run([CLI, *args], check=True, capture_output=True)
 
 
 def test_sample_without_image():
@@ -180,42 +120,12 @@ def test_killed_worker(image, layers):
     assert after["pid"] != before["pid"] and after["n_loads"] == 1
 
 
-def plug_in_processes():
-    """Of this GIMP: pids of those that run one of our procedures."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                parent = int(f.read().rsplit(")", 1)[1].split()[1])
-            if parent == os.getppid() and os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "w2w":
-                found.append(int(pid))
-        except OSError:
-            pass  # it has just ended, or is somebody else's
-    return found
-
-
 def test_cancelled(image, layers):
     """GIMP cancels by killing the plug-in: the job must end, the image stay, the next call work."""
     n_layers, before = len(image.get_layers()), status()
-    killed = []
-
-    def kill():
-        time.sleep(2)
-        for pid in plug_in_processes():
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
     # A minute or more, were it let.
-    result = call("render", image, layers[:1], steps=500, width=256, height=256)
-    killer.join()
-    assert len(killed) == 1 and result.index(0) != SUCCESS, (killed, result.index(0))
+    call_and_cancel(2, "render", image, layers[:1], steps=500, width=256, height=256)
     assert len(image.get_layers()) == n_layers, "a cancelled call left something behind"
-    deadline = time.monotonic() + 10
-    while status()["n_jobs"] == before["n_jobs"]:
-        assert time.monotonic() < deadline, "the worker goes on with a job that nobody waits for"
-        time.sleep(0.1)
     succeed("render", image, layers[:1], **QUICK)
     assert status()["pid"] == before["pid"], "the worker did not outlive it"
     assert status()["n_loads"] == before["n_loads"]
@@ -241,8 +151,7 @@ try:
     test_killed_worker(image, layers)
     test_cancelled(image, layers)
     test_frozen_undo(image, layers)
-    with open(SCRATCH + "/worker.pid", "w") as f:
-        f.write(str(status()["pid"]))
+    leave_worker_to_the_script()
     print("TEST OK", flush=True)
 except BaseException:
     traceback.print_exc()
