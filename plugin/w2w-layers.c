@@ -107,21 +107,21 @@ find_box (const W2wJobResult *result,
   g_autoptr (JsonNode) report = result->report != NULL ? json_from_string (result->report, NULL)
                                                        : NULL;
   JsonNode            *node   = NULL;
-  JsonObject          *box;
+  JsonArray           *box;
 
   if (report != NULL && JSON_NODE_HOLDS_OBJECT (report))
     node = json_object_get_member (json_node_get_object (report), "box");
-  box = node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  if (box == NULL
-      || json_object_get_int_member_with_default (box, "width", 0) != result->picture->width
-      || json_object_get_int_member_with_default (box, "height", 0) != result->picture->height)
+  box = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  if (box == NULL || json_array_get_length (box) != 4
+      || json_array_get_int_element (box, 2) != result->picture->width
+      || json_array_get_int_element (box, 3) != result->picture->height)
     {
       g_set_error_literal (error, W2W_ERROR, W2W_ERROR_FAILED,
                            _("The worker did not say where in the layer its picture lies."));
       return FALSE;
     }
-  *x = (gint) json_object_get_int_member_with_default (box, "x", 0);
-  *y = (gint) json_object_get_int_member_with_default (box, "y", 0);
+  *x = (gint) json_array_get_int_element (box, 0);
+  *y = (gint) json_array_get_int_element (box, 1);
 
   return TRUE;
 }

@@ -95,7 +95,7 @@ const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
 
 /*
  * A SWITCH (FILES_ONLY) of this name leaves the picture to the front-end: the result is only the
- * region that was made anew, and its report says where that lies, "box": {"x", "y", "width", "height"}.
+ * region that was made anew, and its report says where that lies, "box": [x, y, width, height].
  */
 #define W2W_JOB_REGION_ONLY "region-only"
 
