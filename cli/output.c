@@ -58,6 +58,7 @@ static const struct {
      OUTPUT(W2W_PARAMETER_REQUIRED, "Folder for the frames, frame-01.safetensors and .png and so "
                                     "on, and strip.png; made where it is missing.")},
     {&w2w_direction_job, LAYOUT_NONE, {0}},
+    {&w2w_invert_job, LAYOUT_IDENTITY, OUTPUT(W2W_PARAMETER_REQUIRED, IDENTITY_BLURB)},
     {&w2w_pick_job, LAYOUT_IDENTITY,
      OUTPUT(0, "File for the identity; its picture gets the same name with .png. Left out, only "
                "the report is printed.")},

@@ -10,6 +10,7 @@
  *            a picture of an identity changed in the same way
  *   project  a LoRA from elsewhere as an identity, and its picture
  *   export   an identity as a LoRA for other programs
+ *   invert   a person sought in a picture, as an identity
  *   mix, strip, direction, pick
  *            identities averaged; one along a direction; a direction from two groups; a person of
  *            the dataset
@@ -104,7 +105,7 @@ const W2wJob *w2w_job_lookup(const char *name); /* NULL where there is none */
  * (GIMP's):
  *
  * - A parameter is shown unless it is a file that no layer has: PATH, IDENTITIES, LORAS, PICTURES,
- * each IDENTITY but the first and the one that the job resumes from, and each PICTURE but
+ *   each IDENTITY but the first and the one that the job resumes from, and each PICTURE but
  *   W2W_JOB_IMAGE and W2W_JOB_MASK are left out, at their defaults, and so is what is FILES_ONLY.
  * - What is shown and a file is the layer's (w2w_job_takes_from_layer()): its identity, its pixels,
  *   the selection in its extent. It is no argument.
@@ -118,5 +119,6 @@ gboolean w2w_job_is_shown(const W2wJob *job);
 extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job, w2w_project_job, w2w_export_job;
 extern const W2wJob w2w_edit_picture_job;
 extern const W2wJob w2w_mix_job, w2w_strip_job, w2w_direction_job, w2w_pick_job;
+extern const W2wJob w2w_invert_job;
 
 G_END_DECLS

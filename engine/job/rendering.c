@@ -208,6 +208,16 @@ gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wV
     return FALSE;
 }
 
+gboolean w2w_rendering_init_of_world(W2wRendering *rendering, W2wWorld *world,
+                                     const W2wIdentity *identity, GError **error)
+{
+    static const W2wParameter parameters[] = {W2W_RENDERING_PARAMETERS};
+    g_autoptr(W2wValues) defaults = w2w_values_new(parameters, G_N_ELEMENTS(parameters));
+
+    /* Nothing is given, so that no string of it can be the values' own. */
+    return w2w_rendering_init(rendering, world, defaults, identity, error);
+}
+
 gboolean w2w_rendering_check_files(const W2wRendering *rendering, GError **error)
 {
     for (guint i = 0; i < rendering->options.n_loras; i++) {

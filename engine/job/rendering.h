@@ -178,6 +178,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(W2wRendering, w2w_rendering_clear)
 gboolean w2w_rendering_init(W2wRendering *rendering, W2wWorld *world, const W2wValues *values,
                             const W2wIdentity *identity, GError **error);
 
+/* Of a job whose table has no W2W_RENDERING_PARAMETERS: all of them are the world's own. */
+gboolean w2w_rendering_init_of_world(W2wRendering *rendering, W2wWorld *world,
+                                     const W2wIdentity *identity, GError **error);
+
 /* Can the LoRAs be read? For a job's check(): before a model is opened. */
 gboolean w2w_rendering_check_files(const W2wRendering *rendering, GError **error);
 

@@ -47,6 +47,7 @@ static void draw_timesteps(W2wInversion *inversion)
 {
     const guint batch = inversion->recipe.batch;
     const guint n_train = w2w_pipeline_get_noise_schedule(inversion->pipeline)->n_train_timesteps;
+    const double walked = inversion->offset + GOLDEN * (double)(inversion->n_images / batch);
 
     for (guint b = 0; b < batch; b++) {
         gint64 timestep;
@@ -61,12 +62,9 @@ static void draw_timesteps(W2wInversion *inversion)
             w2w_generator_rand(inversion->generator, 1, &jitter);
             inversion->timesteps[b] = to_timestep(((double)b + (double)jitter) / batch, n_train);
             break;
-        case W2W_TIMESTEPS_SPREAD: {
-            const double place = inversion->offset + GOLDEN * (double)(inversion->n_images + b);
-
-            inversion->timesteps[b] = to_timestep(place - floor(place), n_train);
+        case W2W_TIMESTEPS_SPREAD:
+            inversion->timesteps[b] = to_timestep((b + walked - floor(walked)) / batch, n_train);
             break;
-        }
         }
     }
 }

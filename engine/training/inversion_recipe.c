@@ -31,11 +31,15 @@ void w2w_inversion_recipe_init(W2wInversionRecipe *recipe, W2wInversionPreset pr
         recipe->weight_decay = 0.0;
         break;
     case W2W_INVERSION_FAST:
-        recipe->n_steps = 100;
+        recipe->n_steps = 32;
+        recipe->batch = 4;
+        recipe->lr = 2.0;
         recipe->weight_decay = 0.0;
-        recipe->lr_schedule = W2W_LR_COSINE;
+        recipe->lr_schedule = W2W_LR_LINEAR;
         recipe->posterior_means = TRUE;
         recipe->timesteps = W2W_TIMESTEPS_SPREAD;
+        recipe->preconditioning = 1.0;
+        recipe->population_weight = 1e-5;
         break;
     }
 }

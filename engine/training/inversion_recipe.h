@@ -35,7 +35,8 @@ typedef enum {
 typedef enum {
     W2W_TIMESTEPS_UNIFORM,    /* each drawn for itself, as torch.randint */
     W2W_TIMESTEPS_STRATIFIED, /* a step's images have one each from equal parts of the range */
-    W2W_TIMESTEPS_SPREAD,     /* multiples of the golden ratio: any few in a row lie evenly */
+    W2W_TIMESTEPS_SPREAD, /* so do they, at one place of each part that walks from step to step by
+                             multiples of the golden ratio: few steps in a row lie evenly too */
 } W2wTimestepSampling;
 
 typedef struct {

@@ -61,34 +61,101 @@ static void insert(GArray *nearest, guint n_wanted, W2wNeighbour neighbour)
         g_array_set_size(nearest, n_wanted);
 }
 
-GArray *w2w_space_find_nearest(const W2wSpace *space, const float *coefficients,
-                               guint n_coefficients, guint n_wanted, GError **error)
+/* Calls `func` with every person's coefficients (n_with_statistics), in blocks of rows. */
+static gboolean each_person(const W2wSpace *space, const char *what,
+                            void (*func)(const W2wSpace *space, gint64 row, const double *person,
+                                         gpointer user_data),
+                            gpointer user_data, GError **error)
 {
     const guint n = space->n_with_statistics;
-    g_autoptr(GArray) nearest = g_array_new(FALSE, FALSE, sizeof(W2wNeighbour));
     W2W_AUTO_ALIGNED double *rows = NULL;
 
-    if (!w2w_space_require_people(space, "Looking for neighbours", error))
-        return NULL;
+    if (!w2w_space_require_people(space, what, error))
+        return FALSE;
     rows = w2w_aligned_alloc((gsize)MIN(BLOCK_ROWS, space->n_people) * n, sizeof *rows,
                              "rows of the population", error);
     if (rows == NULL)
-        return NULL;
+        return FALSE;
     for (gint64 first = 0; first < space->n_people; first += BLOCK_ROWS) {
         const gint64 n_rows = MIN(BLOCK_ROWS, space->n_people - first);
 
         w2w_matrix_read_rows(space->projections, first, n_rows, rows);
-        for (gint64 r = 0; r < n_rows; r++) {
-            double square = 0.0;
-
-            for (guint j = 0; j < n; j++) {
-                const double std = space->coefficient_std[j];
-                const double own = j < n_coefficients ? (double)coefficients[j] : 0.0;
-
-                square += std > 0.0 ? pow((own - rows[(gsize)r * n + j]) / std, 2) : 0.0;
-            }
-            insert(nearest, n_wanted, (W2wNeighbour){first + r, sqrt(square)});
-        }
+        for (gint64 r = 0; r < n_rows; r++)
+            func(space, first + r, rows + (gsize)r * n, user_data);
     }
+    return TRUE;
+}
+
+typedef struct {
+    const float *coefficients;
+    guint n_coefficients, n_wanted;
+    GArray *nearest;
+} Search;
+
+static void compare_person(const W2wSpace *space, gint64 row, const double *person,
+                           gpointer user_data)
+{
+    Search *search = user_data;
+    double square = 0.0;
+
+    for (guint j = 0; j < space->n_with_statistics; j++) {
+        const double std = space->coefficient_std[j];
+        const double own = j < search->n_coefficients ? (double)search->coefficients[j] : 0.0;
+
+        square += std > 0.0 ? pow((own - person[j]) / std, 2) : 0.0;
+    }
+    insert(search->nearest, search->n_wanted, (W2wNeighbour){row, sqrt(square)});
+}
+
+GArray *w2w_space_find_nearest(const W2wSpace *space, const float *coefficients,
+                               guint n_coefficients, guint n_wanted, GError **error)
+{
+    g_autoptr(GArray) nearest = g_array_new(FALSE, FALSE, sizeof(W2wNeighbour));
+    Search search = {coefficients, n_coefficients, n_wanted, nearest};
+
+    if (!each_person(space, "Looking for neighbours", compare_person, &search, error))
+        return NULL;
     return g_steal_pointer(&nearest);
+}
+
+typedef struct {
+    double square;
+    gint64 n_nearer;
+} Distance;
+
+static double measure(const W2wSpace *space, double coefficient, guint j)
+{
+    const double std = space->coefficient_std[j];
+
+    return std > 0.0 ? pow((coefficient - space->coefficient_mean[j]) / std, 2) : 0.0;
+}
+
+static void count_person(const W2wSpace *space, gint64 row, const double *person,
+                         gpointer user_data)
+{
+    Distance *distance = user_data;
+    double square = 0.0;
+
+    for (guint j = 0; j < space->n_with_statistics; j++)
+        square += measure(space, person[j], j);
+    distance->n_nearer += square < distance->square;
+}
+
+gboolean w2w_space_measure_distance(const W2wSpace *space, const float *coefficients,
+                                    guint n_coefficients, double *distance, double *people_within,
+                                    GError **error)
+{
+    Distance own = {0};
+
+    if (!w2w_space_require_people(space, "A distance from the population", error))
+        return FALSE;
+    for (guint j = 0; j < space->n_with_statistics; j++)
+        own.square += measure(space, j < n_coefficients ? (double)coefficients[j] : 0.0, j);
+    *distance = sqrt(own.square);
+    if (people_within == NULL)
+        return TRUE;
+    if (!each_person(space, "A distance from the population", count_person, &own, error))
+        return FALSE;
+    *people_within = (double)own.n_nearer / (double)space->n_people;
+    return TRUE;
 }

@@ -32,4 +32,12 @@ typedef struct {
 GArray *w2w_space_find_nearest(const W2wSpace *space, const float *coefficients,
                                guint n_coefficients, guint n_wanted, GError **error);
 
+/*
+ * How far from the middle of the population, in the same measure: sqrt(Σ ((c_j − m_j) / s_j)²).
+ * `people_within` (may be NULL): the part of the people who are nearer to it, 0 … 1.
+ */
+gboolean w2w_space_measure_distance(const W2wSpace *space, const float *coefficients,
+                                    guint n_coefficients, double *distance, double *people_within,
+                                    GError **error);
+
 G_END_DECLS
