@@ -172,7 +172,7 @@ static void begin_report(Run *run, const W2wTrainingMemory *memory)
     json_object_set_string_member(report, "components", components);
     json_object_set_int_member(report, "pictures", input->inputs->len);
     json_object_set_string_member(report, "crop", w2w_crop_policy_names[picture->policy]);
-    json_object_set_object_member(report, "box", w2w_box_to_json(&picture->box));
+    json_object_set_array_member(report, "box", w2w_box_to_json(&picture->box));
     json_object_set_string_member(report, "memory_planned", size);
     json_object_set_int_member(report, "blocks_recomputed", memory->n_recomputed);
     run->report = report;
