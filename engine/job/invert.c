@@ -354,7 +354,7 @@ static gboolean run_job(W2wPipeline *pipeline, const W2wValues *values, W2wJobRe
 
 const W2wJob w2w_invert_job = {
     .name = "invert",
-    .label = N_("_Invert…"),
+    .label = N_("In_vert a Picture…"),
     .blurb = N_("Find the identity of a person in a picture, and render it."),
     .help = N_("Seeks the coefficients of the space that explain a picture of a person (and more "
                "pictures of the same one), as weights2weights does it: through the whole model, "
