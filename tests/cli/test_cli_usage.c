@@ -73,7 +73,7 @@ static const struct {
     const char *part;
 } wrong[] = {
     {"sampel -o x", "did you mean “sample”?"},
-    {"paint", "only: sample, edit, render"},
+    {"paint", "only: sample, edit, edit-picture, render"},
     {"--json", "Say what to do"},
     {"sample", "--output is missing"},
     {"edit -o x", "--identity is missing"},
