@@ -64,9 +64,9 @@ static gboolean add_alpha(W2wSafetensorsWriter *writer, const char *path, float 
     return TRUE;
 }
 
-static void set_metadata(W2wSafetensorsWriter *writer, const W2wSpace *space, W2wLoraFormat format)
+static void set_metadata(W2wSafetensorsWriter *writer, float scale, W2wLoraFormat format)
 {
-    g_autofree char *alpha = w2w_json_format_double(w2w_space_get_lora_scale(space));
+    g_autofree char *alpha = w2w_json_format_double(scale);
 
     w2w_safetensors_writer_set_metadata(writer, "format", "pt");
     if (format != W2W_LORA_FORMAT_KOHYA)
@@ -77,10 +77,9 @@ static void set_metadata(W2wSafetensorsWriter *writer, const W2wSpace *space, W2
     w2w_safetensors_writer_set_metadata(writer, "ss_base_model_version", "sd_v1");
 }
 
-static gboolean add_key(W2wSafetensorsWriter *writer, W2wLoraFormat format, const W2wSpace *space,
+static gboolean add_key(W2wSafetensorsWriter *writer, W2wLoraFormat format, float scale,
                         const W2wSpaceKey *key, const float *theta, float *scaled, GError **error)
 {
-    const float scale = w2w_space_get_lora_scale(space);
     const float *values = theta + key->offset;
 
     if (format == W2W_LORA_FORMAT_DIFFUSERS && key->is_b) {
@@ -93,44 +92,59 @@ static gboolean add_key(W2wSafetensorsWriter *writer, W2wLoraFormat format, cons
             add_alpha(writer, key->path, scale, error));
 }
 
+static W2wLoraLayout layout_of(const W2wSpace *space)
+{
+    W2wLoraLayout layout = {.scale = w2w_space_get_lora_scale(space)};
+
+    layout.keys = w2w_space_get_keys(space, &layout.n_keys);
+    return layout;
+}
+
+GBytes *w2w_lora_writer_get_tensors_of(const W2wLoraLayout *layout, const float *theta,
+                                       W2wLoraFormat format, GError **error)
+{
+    g_autoptr(W2wSafetensorsWriter) writer = w2w_safetensors_writer_new();
+    W2W_AUTO_ALIGNED float *scaled = NULL;
+    gint64 longest = 0;
+
+    for (guint i = 0; i < layout->n_keys; i++)
+        longest = MAX(longest, layout->keys[i].length);
+    scaled = w2w_aligned_alloc((gsize)longest, sizeof *scaled, "a LoRA's factors", error);
+    if (scaled == NULL)
+        return NULL;
+    set_metadata(writer, layout->scale, format);
+    for (guint i = 0; i < layout->n_keys; i++)
+        if (!add_key(writer, format, layout->scale, &layout->keys[i], theta, scaled, error))
+            return NULL;
+    return w2w_safetensors_writer_to_bytes(writer, error);
+}
+
 GBytes *w2w_lora_writer_get_tensors(const W2wSpace *space, const float *theta, W2wLoraFormat format,
                                     GError **error)
 {
-    g_autoptr(W2wSafetensorsWriter) writer = w2w_safetensors_writer_new();
-    W2W_AUTO_ALIGNED float *scaled = w2w_aligned_alloc((gsize)w2w_space_get_n_weights(space),
-                                                       sizeof *scaled, "a LoRA's factors", error);
-    guint n_keys;
-    const W2wSpaceKey *keys = w2w_space_get_keys(space, &n_keys);
+    const W2wLoraLayout layout = layout_of(space);
 
-    if (scaled == NULL)
-        return NULL;
-    if (n_keys == 0) {
+    if (layout.n_keys == 0) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
                     "The space %s does not say which number belongs to which module: it has no "
                     "weight_dimensions.pt, and no model was opened with it.",
                     w2w_space_get_directory(space));
         return NULL;
     }
-    set_metadata(writer, space, format);
-    for (guint i = 0; i < n_keys; i++)
-        if (!add_key(writer, format, space, &keys[i], theta, scaled, error))
-            return NULL;
-    return w2w_safetensors_writer_to_bytes(writer, error);
+    return w2w_lora_writer_get_tensors_of(&layout, theta, format, error);
 }
 
-GBytes *w2w_lora_writer_get_config(const W2wSpace *space)
+GBytes *w2w_lora_writer_get_config_of(const W2wLoraLayout *layout)
 {
     g_autoptr(JsonObject) config = json_object_new();
     JsonArray *targets = json_array_new();
-    guint n_keys;
-    const W2wSpaceKey *keys = w2w_space_get_keys(space, &n_keys);
-    const double alpha = w2w_space_get_lora_scale(space);
+    const double alpha = layout->scale;
     char *text;
 
     /* Whole paths: they mean these modules and no others. */
-    for (guint i = 0; i < n_keys; i++)
-        if (!keys[i].is_b)
-            json_array_add_string_element(targets, keys[i].path);
+    for (guint i = 0; i < layout->n_keys; i++)
+        if (!layout->keys[i].is_b)
+            json_array_add_string_element(targets, layout->keys[i].path);
     json_object_set_string_member(config, "peft_type", "LORA");
     json_object_set_null_member(config, "task_type");
     json_object_set_null_member(config, "base_model_name_or_path");
@@ -150,4 +164,11 @@ GBytes *w2w_lora_writer_get_config(const W2wSpace *space)
     json_object_set_array_member(config, "target_modules", targets);
     text = w2w_json_write_object(config);
     return g_bytes_new_take(text, strlen(text));
+}
+
+GBytes *w2w_lora_writer_get_config(const W2wSpace *space)
+{
+    const W2wLoraLayout layout = layout_of(space);
+
+    return w2w_lora_writer_get_config_of(&layout);
 }

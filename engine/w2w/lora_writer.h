@@ -29,4 +29,15 @@ GBytes *w2w_lora_writer_get_tensors(const W2wSpace *space, const float *theta, W
 /* adapter_config.json of the folder formats. */
 GBytes *w2w_lora_writer_get_config(const W2wSpace *space);
 
+/* The same for weights that are of no space: where the factors lie in theta, and the product's
+ * scale, alpha / rank. */
+typedef struct {
+    const W2wSpaceKey *keys;
+    guint n_keys; /* 1 at least */
+    float scale;
+} W2wLoraLayout;
+GBytes *w2w_lora_writer_get_tensors_of(const W2wLoraLayout *layout, const float *theta,
+                                       W2wLoraFormat format, GError **error);
+GBytes *w2w_lora_writer_get_config_of(const W2wLoraLayout *layout);
+
 G_END_DECLS
