@@ -411,7 +411,8 @@ gboolean w2w_dreambooth_run(W2wDreambooth *dreambooth, const W2wProgress *progre
 {
     const GArray *measures = dreambooth->measures;
     const guint n_steps = dreambooth->recipe.n_steps;
-    const W2wTrainingProgress run = w2w_training_progress_start(progress, measures->len, n_steps);
+    const W2wTrainingProgress run =
+        w2w_training_progress_start(progress, "Step", measures->len, n_steps);
 
     do {
         if (!w2w_training_progress_step(&run, measures->len,

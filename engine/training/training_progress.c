@@ -4,10 +4,11 @@
 
 #include <math.h>
 
-W2wTrainingProgress w2w_training_progress_start(const W2wProgress *progress, guint n_done,
-                                                guint n_steps)
+W2wTrainingProgress w2w_training_progress_start(const W2wProgress *progress, const char *what,
+                                                guint n_done, guint n_steps)
 {
     return (W2wTrainingProgress){.progress = progress,
+                                 .what = what,
                                  .n_steps = n_steps,
                                  .n_before = n_done,
                                  .start = g_get_monotonic_time()};
@@ -33,7 +34,7 @@ gboolean w2w_training_progress_step(const W2wTrainingProgress *run, guint n_done
     const guint n_run = n_done - run->n_before;
     g_autoptr(GString) text = g_string_new(NULL);
 
-    g_string_printf(text, "Step %u of %u", n_done, run->n_steps);
+    g_string_printf(text, "%s %u of %u", run->what, n_done, run->n_steps);
     if (!isnan(loss))
         g_string_append_printf(text, ", loss %.4f", loss);
     if (n_run > 1 && n_done < run->n_steps)

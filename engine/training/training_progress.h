@@ -8,15 +8,16 @@ G_BEGIN_DECLS
 
 typedef struct {
     const W2wProgress *progress; /* may be NULL */
+    const char *what;            /* "Step" */
     guint n_steps;
     /*< private >*/
     guint n_before; /* steps that were done before this run */
     gint64 start;   /* µs */
 } W2wTrainingProgress;
 
-/* The clock starts; `n_done` of n_steps are done already. */
-W2wTrainingProgress w2w_training_progress_start(const W2wProgress *progress, guint n_done,
-                                                guint n_steps);
+/* The clock starts; `what` (not copied) is counted, `n_done` of n_steps are done already. */
+W2wTrainingProgress w2w_training_progress_start(const W2wProgress *progress, const char *what,
+                                                guint n_done, guint n_steps);
 
 /*
  * After `n_done` steps, with a loss worth showing (NaN: none yet). The time left is told from the
