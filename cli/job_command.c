@@ -252,7 +252,7 @@ W2wCommand *w2w_job_command_new(const W2wJob *job)
     command->own_parameters = w2w_output_get_parameter(job);
     command->n_own_parameters = command->own_parameters != NULL ? 1 : 0;
     if (job->argument != NULL) {
-        command->arguments = "FILE";
+        command->arguments = job->argument_word != NULL ? job->argument_word : "FILE";
         command->argument_parameter = job->argument;
     }
     command->job = job;

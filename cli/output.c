@@ -21,6 +21,7 @@ typedef enum {
     LAYOUT_PICTURE,
     LAYOUT_EDITED,
     LAYOUT_FILES,
+    LAYOUT_LORA, /* files; the identity and the picture beside them */
     LAYOUT_NONE,
 } Layout;
 
@@ -62,6 +63,10 @@ static const struct {
     {&w2w_pick_job, LAYOUT_IDENTITY,
      OUTPUT(0, "File for the identity; its picture gets the same name with .png. Left out, only "
                "the report is printed.")},
+    {&w2w_dreambooth_job, LAYOUT_LORA,
+     OUTPUT(W2W_PARAMETER_REQUIRED,
+            "File for the LoRA (name.safetensors), or a folder for peft and upstream. Beside it: "
+            "name.png, its picture, and name-identity.safetensors, the nearest identity.")},
 };
 
 struct _W2wOutput {
@@ -98,6 +103,16 @@ static gboolean check_name(Layout layout, const char *path, GError **error)
 
     if (layout == LAYOUT_FOLDER || layout == LAYOUT_FILES)
         return TRUE;
+    if (layout == LAYOUT_LORA) {
+        if (!has_suffix(path, PICTURE_SUFFIX))
+            return TRUE;
+        g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
+                    "-o names the file for the LoRA (such as new" IDENTITY_SUFFIX
+                    "), and its picture gets the same name with " PICTURE_SUFFIX "; %s is the name "
+                    "of a picture.",
+                    shown);
+        return FALSE;
+    }
     if (g_str_has_suffix(path, "/") || g_file_test(path, G_FILE_TEST_IS_DIR)) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "%s is a folder; -o needs the name of a file.", shown);
@@ -210,6 +225,16 @@ static void get_paths(const W2wOutput *output, const W2wJobResult *result, char 
     case LAYOUT_PICTURE:
         *picture_path = g_strdup(output->path);
         break;
+    case LAYOUT_LORA: {
+        g_autofree char *path = g_strdup(output->path);
+
+        for (gsize end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
+            path[end - 1] = 0; /* a folder may be written so; what is beside it is not in it */
+        stem = without_suffix(path, IDENTITY_SUFFIX);
+        *identity_path = g_strconcat(stem, "-identity" IDENTITY_SUFFIX, NULL);
+        *picture_path = g_strconcat(stem, PICTURE_SUFFIX, NULL);
+        break;
+    }
     case LAYOUT_FILES:
     case LAYOUT_NONE:
         break;
@@ -229,19 +254,30 @@ static gboolean write_bytes(GBytes *bytes, const char *path, GError **error)
     return w2w_atomic_file_commit(file, error);
 }
 
+static gboolean has_files(const W2wOutput *output)
+{
+    return output->layout == LAYOUT_FILES || output->layout == LAYOUT_LORA;
+}
+
+/* What diffusers calls a LoRA in a folder: of a long training, nothing may be lost to a name. */
+#define LORA_IN_FOLDER "pytorch_lora_weights.safetensors"
+
 /* "" is the path itself; the folder of the others is made with the first of them. */
 static gboolean write_file(const W2wOutput *output, const W2wJobFile *file, W2wWritten *written,
                            GError **error)
 {
-    g_autofree char *path = *file->name != 0 ? g_build_filename(output->path, file->name, NULL)
-                                             : g_strdup(output->path);
+    const gboolean is_in_folder =
+        output->layout == LAYOUT_LORA && g_file_test(output->path, G_FILE_TEST_IS_DIR);
+    const char *name = *file->name == 0 && is_in_folder ? LORA_IN_FOLDER : file->name;
+    g_autofree char *path =
+        *name != 0 ? g_build_filename(output->path, name, NULL) : g_strdup(output->path);
 
-    if (strchr(file->name, '/') != NULL || strcmp(file->name, "..") == 0) {
-        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE, "“%s” is no name for a file.", file->name);
+    if (strchr(name, '/') != NULL || strcmp(name, "..") == 0) {
+        g_set_error(error, W2W_ERROR, W2W_ERROR_FILE, "“%s” is no name for a file.", name);
         return FALSE;
     }
-    if ((*file->name != 0 && !check_folder(output->path, error)) ||
-        (*file->name == 0 && !check_name(LAYOUT_IDENTITY, path, error)) ||
+    if ((*name != 0 && !check_folder(output->path, error)) ||
+        (*name == 0 && !check_name(LAYOUT_IDENTITY, path, error)) ||
         !write_bytes(file->bytes, path, error))
         return FALSE;
     if (written->files == NULL)
@@ -281,8 +317,7 @@ gboolean w2w_output_write(const W2wOutput *output, const W2wJobResult *result, W
             return FALSE;
         written->picture = g_steal_pointer(&picture);
     }
-    for (guint i = 0;
-         output->layout == LAYOUT_FILES && result->files != NULL && i < result->files->len; i++)
+    for (guint i = 0; has_files(output) && result->files != NULL && i < result->files->len; i++)
         if (!write_file(output, result->files->pdata[i], written, error))
             return FALSE;
     return TRUE;

@@ -8,6 +8,8 @@
  *   PICTURE   -o OUT.png    the picture
  *   EDITED    -o OUT.png    the picture, the identity as OUT.safetensors
  *   FILES     -o PATH       the result's files: PATH itself, or names in the folder PATH
+ *   LORA      -o L          the files as FILES, L.png and L-identity.safetensors beside them, where
+ *                           L ends in .safetensors without that
  *   NONE                    no --output: what was found is only reported
  *
  * Whether files can be made there is found out before the work starts. A file is replaced

@@ -15,6 +15,7 @@ const W2wJob *const w2w_jobs[] = {&w2w_sample_job,
                                   &w2w_direction_job,
                                   &w2w_pick_job,
                                   &w2w_invert_job,
+                                  &w2w_dreambooth_job,
                                   NULL};
 
 const W2wJob *w2w_job_lookup(const char *name)

@@ -11,6 +11,8 @@
  *   project  a LoRA from elsewhere as an identity, and its picture
  *   export   an identity as a LoRA for other programs
  *   invert   a person sought in a picture, as an identity
+ *   dreambooth
+ *            a LoRA trained from pictures of one person, and the identity nearest to it
  *   mix, strip, direction, pick
  *            identities averaged; one along a direction; a direction from two groups; a person of
  *            the dataset
@@ -60,6 +62,7 @@ typedef struct {
     guint n_parameters;
     const char *argument; /* the parameter that a command line's one word beside options fills
                              (w2w project FILE), or NULL */
+    const char *argument_word; /* what stands for it in the synopsis; NULL: "FILE" */
     gboolean no_picture;  /* no result has one: nothing for a front-end of pictures */
 
     /*
@@ -118,6 +121,7 @@ gboolean w2w_job_is_shown(const W2wJob *job);
 /* One per file: sample.c, edit.c … */
 extern const W2wJob w2w_sample_job, w2w_edit_job, w2w_render_job, w2w_project_job, w2w_export_job;
 extern const W2wJob w2w_edit_picture_job;
+extern const W2wJob w2w_dreambooth_job;
 extern const W2wJob w2w_mix_job, w2w_strip_job, w2w_direction_job, w2w_pick_job;
 extern const W2wJob w2w_invert_job;
 

@@ -19,3 +19,18 @@ W2wProgress w2w_progress_part(W2wProgressPart *part)
 {
     return (W2wProgress){report_part, part, part->whole != NULL ? part->whole->cancellable : NULL};
 }
+
+static void report_stretch(double fraction, const char *text, gpointer user_data)
+{
+    const W2wProgressStretch *stretch = user_data;
+
+    if (stretch->whole != NULL && stretch->whole->func != NULL)
+        stretch->whole->func(stretch->from + fraction * (stretch->to - stretch->from), text,
+                             stretch->whole->user_data);
+}
+
+W2wProgress w2w_progress_stretch(W2wProgressStretch *stretch)
+{
+    return (W2wProgress){report_stretch, stretch,
+                         stretch->whole != NULL ? stretch->whole->cancellable : NULL};
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One picture's progress as its part of a job of several. */
+/* One picture's progress as its part of a job of several; a stretch of a job of unlike parts. */
 #pragma once
 
 #include "engine/progress.h"
@@ -13,5 +13,14 @@ typedef struct {
 
 /* To be handed to the part's work; `part` must outlive it. */
 W2wProgress w2w_progress_part(W2wProgressPart *part);
+
+/* What one piece of work is of the whole: from … to, parts of 1. Its texts stay as they are. */
+typedef struct {
+    const W2wProgress *whole; /* may be NULL */
+    double from, to;
+} W2wProgressStretch;
+
+/* To be handed to the work; `stretch` must outlive it. */
+W2wProgress w2w_progress_stretch(W2wProgressStretch *stretch);
 
 G_END_DECLS

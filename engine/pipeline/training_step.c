@@ -149,7 +149,8 @@ static gboolean measure(const W2wTrainingStep *step, guint n_recomputed, W2wTrai
     memory->n_recomputed = n_recomputed;
     memory->weights = info.weight_bytes;
     memory->activations = info.arena_bytes;
-    memory->total = memory->weights + memory->activations + step->options.beside;
+    memory->total = memory->weights + memory->activations + step->options.beside +
+                    step->options.beside_each * (guint64)step->n_weights;
     return TRUE;
 }
 

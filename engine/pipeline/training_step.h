@@ -24,6 +24,7 @@ typedef struct {
                                   them; 0: as many as it likes */
     guint64 beside;            /* bytes that whoever takes the steps needs for himself: part of the
                                   budget and of what is measured */
+    guint beside_each;         /* and as many for each of theta's n_weights numbers */
     gboolean forward_only;     /* losses, no gradients */
 } W2wTrainingStepOptions;
 

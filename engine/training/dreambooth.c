@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/training/noising.h"
 #include "engine/training/optimizer.h"
 #include "engine/training/training_progress.h"
 
@@ -102,20 +103,31 @@ static guint count_images(const W2wDreamboothRecipe *recipe)
     return recipe->prior_weight > 0.0 ? 2 * recipe->batch : recipe->batch;
 }
 
-static W2wTrainingStepOptions make_step_options(const W2wDreamboothRecipe *recipe,
+/* The step's options, with what the trainer needs beside it. */
+static W2wTrainingStepOptions make_step_options(const W2wPipeline *pipeline,
+                                                const W2wDreamboothRecipe *recipe,
                                                 const W2wDreamboothProblem *problem)
 {
-    return (W2wTrainingStepOptions){.batch = (gint)count_images(recipe),
-                                    .height = problem->height,
-                                    .width = problem->width,
-                                    .memory = problem->memory};
+    const guint n_images = count_images(recipe);
+    const guint64 n_pictures = (guint64)problem->instance.n + problem->prior.n;
+    const guint64 n = (guint64)problem->height * (guint64)problem->width *
+                      (guint64)w2w_pipeline_get_sizes(pipeline).latent_channels;
+
+    return (W2wTrainingStepOptions){
+        .batch = (gint)n_images,
+        .height = problem->height,
+        .width = problem->width,
+        .memory = problem->memory,
+        .beside = sizeof(float) * n * (3 * n_images + 1 + 2 * n_pictures), /* noises, posteriors */
+        .beside_each = sizeof(float) * 4, /* theta, its gradient, both moments */
+    };
 }
 
 gboolean w2w_dreambooth_measure(W2wPipeline *pipeline, const W2wDreamboothRecipe *recipe,
                                 const W2wDreamboothProblem *problem, W2wTrainingMemory *memory,
                                 GError **error)
 {
-    const W2wTrainingStepOptions options = make_step_options(recipe, problem);
+    const W2wTrainingStepOptions options = make_step_options(pipeline, recipe, problem);
 
     return check_recipe(recipe, error) &&
            w2w_training_step_measure(pipeline, &options, memory, error);
@@ -229,7 +241,7 @@ static gboolean alloc_weights(W2wDreambooth *dreambooth, GError **error)
 W2wDreambooth *w2w_dreambooth_new(W2wPipeline *pipeline, const W2wDreamboothRecipe *recipe,
                                   const W2wDreamboothProblem *problem, GError **error)
 {
-    const W2wTrainingStepOptions step_options = make_step_options(recipe, problem);
+    const W2wTrainingStepOptions step_options = make_step_options(pipeline, recipe, problem);
     g_autoptr(W2wDreambooth) dreambooth = NULL;
     const gboolean has_prior = recipe->prior_weight > 0.0;
 
@@ -344,17 +356,12 @@ static void noise_image(W2wDreambooth *dreambooth, guint image, const W2wDreambo
 {
     const W2wPosteriors *posteriors = &get_deck(dreambooth, image)->posteriors;
     const gsize n = dreambooth->n, from = draw->pictures[image] * n, to = image * n;
-    const float scaling_factor = (float)w2w_pipeline_get_scaling_factor(dreambooth->pipeline);
-    const float *mean = posteriors->mean + from;
+    const gboolean is_sample = posteriors->std != NULL && draw->posterior_noise != NULL;
     float *noised = dreambooth->noised + to;
 
-    if (posteriors->std != NULL && draw->posterior_noise != NULL)
-        for (gsize e = 0; e < n; e++)
-            noised[e] = (mean[e] + posteriors->std[from + e] * draw->posterior_noise[to + e]) *
-                        scaling_factor;
-    else
-        for (gsize e = 0; e < n; e++)
-            noised[e] = mean[e] * scaling_factor;
+    w2w_sample_posterior(posteriors->mean + from, is_sample ? posteriors->std + from : NULL,
+                         is_sample ? draw->posterior_noise + to : NULL,
+                         w2w_pipeline_get_scaling_factor(dreambooth->pipeline), n, noised);
     w2w_noise_schedule_add_noise(w2w_pipeline_get_noise_schedule(dreambooth->pipeline),
                                  draw->timesteps[image], n, noised, draw->noise + to, noised);
 }
@@ -415,8 +422,11 @@ gboolean w2w_dreambooth_run(W2wDreambooth *dreambooth, const W2wProgress *progre
         w2w_training_progress_start(progress, "Step", measures->len, n_steps);
 
     do {
+        const guint from = MAX(measures->len, N_SHOWN) - N_SHOWN;
+
         if (!w2w_training_progress_step(&run, measures->len,
-                                        w2w_dreambooth_get_mean_loss(dreambooth, N_SHOWN), error))
+                                        w2w_dreambooth_get_mean_loss(dreambooth, from, N_SHOWN),
+                                        error))
             return FALSE;
     } while (measures->len < n_steps && w2w_dreambooth_step(dreambooth, NULL, NULL, error));
     return measures->len == n_steps;
@@ -446,14 +456,14 @@ const W2wDreamboothMeasure *w2w_dreambooth_get_measures(const W2wDreambooth *dre
     return (const W2wDreamboothMeasure *)(gpointer)dreambooth->measures->data;
 }
 
-double w2w_dreambooth_get_mean_loss(const W2wDreambooth *dreambooth, guint n)
+double w2w_dreambooth_get_mean_loss(const W2wDreambooth *dreambooth, guint from, guint n)
 {
     guint n_done;
     const W2wDreamboothMeasure *measures = w2w_dreambooth_get_measures(dreambooth, &n_done);
+    const guint end = MIN(n_done, from + n);
     double sum = 0.0;
 
-    n = MIN(n, n_done);
-    for (guint i = n_done - n; i < n_done; i++)
+    for (guint i = from; i < end; i++)
         sum += measures[i].loss;
-    return n > 0 ? sum / n : (double)NAN;
+    return from < end ? sum / (end - from) : (double)NAN;
 }

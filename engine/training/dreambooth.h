@@ -59,15 +59,16 @@ typedef struct {
     /* theta to begin with (n_weights of the training step); NULL: A as torch's kaiming_uniform_
      * with a = sqrt(5) draws it, B zero, which changes nothing. */
     const float *start;
-    guint64 memory; /* bytes that the training step may take; 0: no limit */
+    guint64 memory; /* bytes that it may take, posteriors included; 0: no limit */
 } W2wDreamboothProblem;
 
 typedef struct _W2wDreambooth W2wDreambooth;
 
 /*
- * What w2w_dreambooth_new() will take beside the posteriors, known before anything is allocated.
- * Of the problem, only height, width and memory count. W2W_ERROR_MEMORY, which says the least that
- * would do, where problem->memory is too small; W2W_ERROR_USAGE for a recipe or sizes out of range.
+ * What w2w_dreambooth_new() will take, the problem's posteriors included, known before anything is
+ * allocated. Of the problem, only the sizes, the numbers of pictures and memory count.
+ * W2W_ERROR_MEMORY, which says the least that would do, where problem->memory is too small;
+ * W2W_ERROR_USAGE for a recipe or sizes out of range.
  */
 gboolean w2w_dreambooth_measure(W2wPipeline *pipeline, const W2wDreamboothRecipe *recipe,
                                 const W2wDreamboothProblem *problem, W2wTrainingMemory *memory,
@@ -122,7 +123,7 @@ const W2wTrainingStep *w2w_dreambooth_get_training_step(const W2wDreambooth *dre
 const W2wDreamboothMeasure *w2w_dreambooth_get_measures(const W2wDreambooth *dreambooth,
                                                         guint *n_done);
 
-/* Mean loss of the last `n` steps, or of as many as there are; NaN before the first. */
-double w2w_dreambooth_get_mean_loss(const W2wDreambooth *dreambooth, guint n);
+/* Mean loss of the steps from … from + n − 1, as far as they are done; NaN: none of them. */
+double w2w_dreambooth_get_mean_loss(const W2wDreambooth *dreambooth, guint from, guint n);
 
 G_END_DECLS
