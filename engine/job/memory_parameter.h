@@ -2,6 +2,8 @@
 /* How much memory a job may take: "4G" on the command line. */
 #pragma once
 
+#include <glib/gi18n.h>
+
 #include "engine/job/parameter.h"
 
 G_BEGIN_DECLS

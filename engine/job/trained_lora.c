@@ -84,10 +84,8 @@ W2wIdentity *w2w_trained_lora_project(const W2wTrainedLora *lora, const W2wSpace
     report_part(report, "lost_of_products", projection.product_lost);
     report_part(report, "lost_of_deviation", projection.deviation_lost);
     if (projection.product_lost > SERIOUS)
-        w2w_message_append(message,
-                           "The space cannot express most of the LoRA (%.0f %% of it are lost): "
-                           "the identity will hardly be the person, the LoRA is.",
-                           100.0 * projection.product_lost);
+        w2w_message_append(message, "The space cannot express most of the LoRA: "
+                                    "the identity will hardly be the person, the LoRA is.");
     return g_steal_pointer(&identity);
 }
 

@@ -66,10 +66,58 @@ static void test_no_picture(void)
     cli_remove_folder(folder);
 }
 
+static void add_file(W2wJobResult *result, const char *name)
+{
+    if (result->files == NULL)
+        result->files = g_ptr_array_new_with_free_func((GDestroyNotify)w2w_job_file_free);
+    g_ptr_array_add(result->files, w2w_job_file_new(name, g_bytes_new_static("lora", 4)));
+}
+
+static void write_lora(const char *path, const char *file_name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wOutput) output = w2w_output_new(&w2w_dreambooth_job, path, &error);
+    g_autoptr(W2wJobResult) result = make_result(NULL);
+    g_auto(W2wWritten) written = {NULL};
+
+    g_assert_no_error(error);
+    add_file(result, file_name);
+    w2w_output_write(output, result, &written, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(written.files->len, ==, 1);
+}
+
+/* A LoRA with its identity and picture beside it, as a file and as a folder; where a folder stands
+ * in the way of a file, the file goes into it. */
+static void test_lora(void)
+{
+    g_autofree char *folder = cli_make_folder();
+    g_autofree char *file = g_build_filename(folder, "a.safetensors", NULL);
+    g_autofree char *peft = g_build_filename(folder, "b", NULL);
+    g_autofree char *slash = g_strconcat(peft, "/", NULL);
+    g_autofree char *picture = g_build_filename(folder, "c.png", NULL);
+    g_autofree char *list = NULL;
+    g_autofree char *inner = NULL;
+    g_autoptr(GError) error = NULL;
+
+    write_lora(file, "");
+    write_lora(peft, "adapter_model.safetensors");
+    write_lora(slash, "");
+    list = cli_list_folder(folder);
+    inner = cli_list_folder(peft);
+    g_assert_cmpstr(list, ==,
+                    "a-identity.safetensors a.png a.safetensors b b-identity.safetensors b.png");
+    g_assert_cmpstr(inner, ==, "adapter_model.safetensors pytorch_lora_weights.safetensors");
+    g_assert_null(w2w_output_new(&w2w_dreambooth_job, picture, &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+    cli_remove_folder(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/output/folder", test_folder);
     g_test_add_func("/cli/output/no-picture", test_no_picture);
+    g_test_add_func("/cli/output/lora", test_lora);
     return g_test_run();
 }
