@@ -33,6 +33,7 @@ JsonObject *w2w_invert_describe_recipe(const W2wInversionRecipe *recipe, W2wInve
     json_object_set_string_member(object, "lr_schedule", lr_schedules[recipe->lr_schedule]);
     json_object_set_double_member(object, "weight_decay", recipe->weight_decay);
     json_object_set_string_member(object, "timesteps", timestep_samplings[recipe->timesteps]);
+    json_object_set_boolean_member(object, "antithetic", recipe->antithetic);
     json_object_set_string_member(object, "latents", recipe->posterior_means ? "means" : "samples");
     json_object_set_double_member(object, "preconditioning", recipe->preconditioning);
     json_object_set_double_member(object, "population_weight", recipe->population_weight);

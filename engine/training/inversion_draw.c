@@ -43,9 +43,16 @@ static guint to_timestep(double place, guint n_train_timesteps)
     return MIN((guint)(place * n_train_timesteps), n_train_timesteps - 1);
 }
 
+/* Images of a step that have all but the noise's sign in common. */
+static guint count_alike(const W2wInversion *inversion)
+{
+    return inversion->recipe.antithetic ? 2 : 1;
+}
+
 static void draw_timesteps(W2wInversion *inversion)
 {
-    const guint batch = inversion->recipe.batch;
+    const guint batch = inversion->recipe.batch, n_alike = count_alike(inversion);
+    const guint n_parts = (batch + n_alike - 1) / n_alike;
     const guint n_train = w2w_pipeline_get_noise_schedule(inversion->pipeline)->n_train_timesteps;
     const double walked = inversion->offset + GOLDEN * (double)(inversion->n_images / batch);
 
@@ -53,6 +60,10 @@ static void draw_timesteps(W2wInversion *inversion)
         gint64 timestep;
         float jitter;
 
+        if (b % n_alike != 0) {
+            inversion->timesteps[b] = inversion->timesteps[b - 1];
+            continue;
+        }
         switch (inversion->recipe.timesteps) {
         case W2W_TIMESTEPS_UNIFORM:
             w2w_generator_randint(inversion->generator, n_train, 1, &timestep);
@@ -60,10 +71,12 @@ static void draw_timesteps(W2wInversion *inversion)
             break;
         case W2W_TIMESTEPS_STRATIFIED:
             w2w_generator_rand(inversion->generator, 1, &jitter);
-            inversion->timesteps[b] = to_timestep(((double)b + (double)jitter) / batch, n_train);
+            inversion->timesteps[b] =
+                to_timestep(((double)(b / n_alike) + (double)jitter) / n_parts, n_train);
             break;
         case W2W_TIMESTEPS_SPREAD:
-            inversion->timesteps[b] = to_timestep((b + walked - floor(walked)) / batch, n_train);
+            inversion->timesteps[b] =
+                to_timestep((b / n_alike + walked - floor(walked)) / n_parts, n_train);
             break;
         }
     }
@@ -81,8 +94,24 @@ static void draw_noise(W2wInversion *inversion)
             for (gsize i = 0; i < n; i++)
                 noise[i] = -noise[i - (gssize)n];
         else if (inversion->noises != NULL)
-            memcpy(noise, inversion->noises + (inversion->n_images + b) % recipe->n_noises * n,
+            memcpy(noise,
+                   inversion->noises +
+                       (inversion->n_images + b) / count_alike(inversion) % recipe->n_noises * n,
                    n * sizeof *noise);
+        else
+            w2w_inversion_draw_image(inversion, noise);
+    }
+}
+
+static void draw_posterior_noise(W2wInversion *inversion)
+{
+    const gsize n = inversion->n;
+
+    for (guint b = 0; b < inversion->recipe.batch; b++) {
+        float *noise = inversion->posterior_noise + b * n;
+
+        if (b % count_alike(inversion) != 0)
+            memcpy(noise, noise - n, n * sizeof *noise);
         else
             w2w_inversion_draw_image(inversion, noise);
     }
@@ -93,10 +122,10 @@ void w2w_inversion_draw(W2wInversion *inversion, W2wInversionDraw *draw)
     const W2wInversionRecipe *recipe = &inversion->recipe;
 
     for (guint b = 0; b < recipe->batch; b++)
-        inversion->picture_of[b] = (guint)((inversion->n_images + b) % inversion->n_pictures);
+        inversion->picture_of[b] =
+            (guint)((inversion->n_images + b) / count_alike(inversion) % inversion->n_pictures);
     if (!recipe->posterior_means)
-        for (guint b = 0; b < recipe->batch; b++)
-            w2w_inversion_draw_image(inversion, inversion->posterior_noise + b * inversion->n);
+        draw_posterior_noise(inversion);
     draw_noise(inversion);
     draw_timesteps(inversion);
     inversion->n_images += recipe->batch;

@@ -38,8 +38,9 @@ void w2w_inversion_recipe_init(W2wInversionRecipe *recipe, W2wInversionPreset pr
         recipe->lr_schedule = W2W_LR_LINEAR;
         recipe->posterior_means = TRUE;
         recipe->timesteps = W2W_TIMESTEPS_SPREAD;
+        recipe->antithetic = TRUE;
         recipe->preconditioning = 1.0;
-        recipe->population_weight = 1e-5;
+        recipe->population_weight = 3e-6;
         break;
     }
 }

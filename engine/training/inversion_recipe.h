@@ -54,7 +54,14 @@ typedef struct {
     gboolean posterior_means; /* the latents are the posteriors' means, else sampled */
     W2wTimestepSampling timesteps;
     guint n_noises; /* 0: new noise for every image; else so many, which come again and again */
-    gboolean antithetic; /* every second image of a step has the noise of the one before, negated */
+
+    /*
+     * The images of a step are pairs: the second has picture and timestep of the first, and its
+     * noise negated. Most of a gradient's noise changes its sign with eps, so it cancels: on the
+     * embedded world the variance of a pair's mean is 3 % (t = 20) to 50 % (t = 900) of that of two
+     * images of their own. Only at one timestep.
+     */
+    gboolean antithetic;
 
     /*
      * Adam moves u with c = start + scale ⊙ u, scale_j = s_j^p · s̄^(1−p): 0 is plain (c itself), 1
