@@ -15,6 +15,9 @@
 
 #define PARAMETER "pictures"
 
+/* Files that are not taken, by name; the others are counted. */
+#define N_NAMED 5
+
 enum { START_RANDOM, START_SPACE };
 static const char *const starts[] = {"random", "space", NULL};
 static const char *const start_labels[] = {N_("Random, as DreamBooth"),
@@ -236,12 +239,17 @@ static JsonObject *make_recipe(const W2wDreamboothTraining *training, const W2wV
 
 static void warn_of_others(const W2wPictureFolder *folder, char **message)
 {
-    g_autofree char *names = NULL;
+    const guint n = folder->others != NULL ? folder->others->len : 0;
+    g_autoptr(GString) names = g_string_new(NULL);
 
-    if (folder->others == NULL || folder->others->len == 0)
+    if (n == 0)
         return;
-    names = g_strjoinv(", ", (char **)folder->others->pdata);
-    w2w_message_append(message, "Not taken, since only PNG files are: %s.", names);
+    for (guint i = 0; i < MIN(n, N_NAMED); i++)
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "",
+                               (const char *)folder->others->pdata[i]);
+    if (n > N_NAMED)
+        g_string_append_printf(names, " and %u more", n - N_NAMED);
+    w2w_message_append(message, "Not taken, since only PNG files are: %s.", names->str);
 }
 
 /* The identity that is nearest to the LoRA. */

@@ -163,8 +163,8 @@ static double compute_batch(W2wHeldLoss *held, const float *theta, guint picture
         const guint timestep =
             (2 * (first + b) + 1) * schedule->n_train_timesteps / (2 * W2W_HELD_TIMESTEPS);
 
-        w2w_add_noise(schedule, timestep, held->latents + picture * n, held->noises + noise * n, n,
-                      held->noised + b * n);
+        w2w_noise_schedule_add_noise(schedule, timestep, n, held->latents + picture * n,
+                                     held->noises + noise * n, held->noised + b * n);
         memcpy(held->target + b * n, held->noises + noise * n, n * sizeof(float));
         memcpy(held->batch_masks + b * n_pixels, held->masks + picture * n_pixels,
                n_pixels * sizeof(float));

@@ -9,6 +9,7 @@
 #include "engine/memory.h"
 #include "engine/training/inversion_internal.h"
 #include "engine/training/noising.h"
+#include "engine/training/training_progress.h"
 
 /* Losses in each band of timesteps before a running mean is taken for how good coefficients are. */
 #define JUDGED (W2W_TIMESTEP_BAND_DEPTH / 2)
@@ -46,7 +47,8 @@ static void prepare_images(W2wInversion *inversion, const W2wInversionDraw *draw
         w2w_sample_posterior(inversion->means + picture * n, inversion->stds + picture * n,
                              draw->posterior_noise != NULL ? draw->posterior_noise + b * n : NULL,
                              scaling_factor, n, noised);
-        w2w_add_noise(schedule, draw->timesteps[b], noised, draw->noise + b * n, n, noised);
+        w2w_noise_schedule_add_noise(schedule, draw->timesteps[b], n, noised, draw->noise + b * n,
+                                     noised);
         inversion->float_timesteps[b] = (float)draw->timesteps[b];
         inversion->loss_weights[b] = 1.0f / (float)n_images;
         if (inversion->masks != NULL)
@@ -135,40 +137,26 @@ gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *giv
     return TRUE;
 }
 
-/* "Step 12 of 400, loss 0.0312, 1 min 20 s left" */
-static char *describe(const W2wInversion *inversion, double seconds_left)
+/* Of the steps so far; NaN: not known yet. */
+static double get_running_loss(const W2wInversion *inversion)
 {
-    GString *text = g_string_new(NULL);
     const guint n = inversion->n_done;
-    const double running = n > 0 ? g_array_index(inversion->running, double, n - 1) : NAN;
 
-    g_string_printf(text, "Step %u of %u", n, inversion->recipe.n_steps);
-    if (isfinite(running))
-        g_string_append_printf(text, ", loss %.4f", running);
-    if (seconds_left >= 60.0)
-        g_string_append_printf(text, ", %.0f min %02.0f s left", floor(seconds_left / 60.0),
-                               floor(fmod(seconds_left, 60.0)));
-    else if (seconds_left >= 0.0)
-        g_string_append_printf(text, ", %.0f s left", seconds_left);
-    return g_string_free(text, FALSE);
+    return n > 0 ? g_array_index(inversion->running, double, n - 1) : (double)NAN;
 }
 
 gboolean w2w_inversion_run(W2wInversion *inversion, const W2wProgress *progress, GError **error)
 {
-    const gint64 start = g_get_monotonic_time();
-    const guint n_before = inversion->n_done, n_steps = inversion->recipe.n_steps;
+    const guint n_steps = inversion->recipe.n_steps;
+    const W2wTrainingProgress run =
+        w2w_training_progress_start(progress, "Step", inversion->n_done, n_steps);
+    double loss;
 
-    while (inversion->n_done < n_steps) {
-        const guint n_own = inversion->n_done - n_before;
-        const double seconds = (double)(g_get_monotonic_time() - start) / 1e6;
-        g_autofree char *text =
-            describe(inversion, n_own > 0 ? seconds / n_own * (n_steps - inversion->n_done) : -1.0);
-        double loss;
-
-        if (!w2w_progress_step(progress, (double)inversion->n_done / n_steps, text, error) ||
+    while (inversion->n_done < n_steps)
+        if (!w2w_training_progress_step(&run, inversion->n_done, get_running_loss(inversion),
+                                        error) ||
             !w2w_inversion_step(inversion, NULL, &loss, error))
             return FALSE;
-    }
     return TRUE;
 }
 

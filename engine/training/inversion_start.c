@@ -92,7 +92,7 @@ static gboolean make_images(Tries *tries, W2wInversion *inversion, GError **erro
 
         w2w_inversion_draw_image(inversion, noise);
         w2w_sample_posterior(inversion->means + picture * n, NULL, NULL, scaling_factor, n, noised);
-        w2w_add_noise(schedule, timestep, noised, noise, n, noised);
+        w2w_noise_schedule_add_noise(schedule, timestep, n, noised, noise, noised);
         tries->timesteps[i] = (float)timestep;
         for (gsize p = 0; p < n_pixels; p++)
             tries->masks[i * n_pixels + p] =
