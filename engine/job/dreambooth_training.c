@@ -24,6 +24,7 @@ void w2w_dreambooth_training_clear(W2wDreamboothTraining *training)
     g_clear_pointer(&training->fingerprints, json_array_unref);
     w2w_trained_lora_clear(&training->lora);
 }
+
 static const W2wWorldCard *get_card(const W2wDreamboothTraining *training)
 {
     return w2w_world_get_card(w2w_pipeline_get_world(training->pipeline));
@@ -95,21 +96,6 @@ static gboolean encode_class(W2wDreamboothTraining *training, W2wClassPictures *
     return TRUE;
 }
 
-static gboolean encode_pictures(W2wDreamboothTraining *training, W2wClassPictures *pictures,
-                                const W2wProgress *progress, GError **error)
-{
-    const W2wDreamboothRequest *request = training->request;
-
-    if (!encode_folder(training, &request->person, &training->instance, training->fingerprints,
-                       progress, error))
-        return FALSE;
-    if (request->n_class == 0)
-        return TRUE;
-    return pictures != NULL ? encode_class(training, pictures, progress, error)
-                            : encode_folder(training, &request->anybody, &training->prior, NULL,
-                                            progress, error);
-}
-
 /* The weights of the space's mean; NULL with an error. */
 static float *make_start(const W2wSpace *space, GError **error)
 {
@@ -175,17 +161,28 @@ static gboolean train(W2wDreamboothTraining *training, const W2wProgress *progre
     return make_lora(training, dreambooth, error);
 }
 
-/* How much of the whole the pictures are, in the UNet's forward passes; a training step is three.
- */
-static double estimate_pictures(const W2wDreamboothTraining *training, guint n_missing)
+/* How long each part takes, in the UNet's passes with one image; a training step is three. */
+typedef struct {
+    double reading, class_pictures, training;
+} Costs;
+
+static Costs estimate(const W2wDreamboothTraining *training, guint n_missing)
 {
     const W2wWorldCard *card = get_card(training);
-    const W2wDreamboothRecipe *recipe = &training->request->recipe;
+    const W2wDreamboothRequest *request = training->request;
     const double picture = card->steps * (card->guidance_scale > 1.0 ? 2.0 : 1.0);
-    const double n_images = recipe->batch * (training->request->n_class > 0 ? 2.0 : 1.0);
-    const double pictures = 1.0 + n_missing * picture;
+    const double n_images = request->recipe.batch * (request->n_class > 0 ? 2.0 : 1.0);
 
-    return pictures / (pictures + 3.0 * n_images * recipe->n_steps);
+    return (Costs){.reading = request->person.paths->len,
+                   .class_pictures = request->n_class + n_missing * picture,
+                   .training = 3.0 * n_images * request->recipe.n_steps};
+}
+
+/* The stretch after the one before, `cost` long. */
+static void go_on(W2wProgressStretch *stretch, const Costs *costs, double cost)
+{
+    stretch->from = stretch->to;
+    stretch->to += cost / (costs->reading + costs->class_pictures + costs->training);
 }
 
 gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipeline *pipeline,
@@ -196,6 +193,7 @@ gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipelin
     W2wProgressStretch stretch = {.whole = progress};
     W2wProgress part = w2w_progress_stretch(&stretch);
     W2wDreamboothProblem problem;
+    Costs costs;
     guint n_missing = 0;
 
     training->pipeline = pipeline;
@@ -212,10 +210,17 @@ gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipelin
         for (guint i = 0; i < request->n_class; i++)
             n_missing += w2w_class_pictures_has(pictures, i) ? 0 : 1;
     }
-    stretch.to = estimate_pictures(training, n_missing);
-    if (!encode_pictures(training, pictures, &part, error))
+    costs = estimate(training, n_missing);
+    go_on(&stretch, &costs, costs.reading);
+    if (!encode_folder(training, &request->person, &training->instance, training->fingerprints,
+                       &part, error))
         return FALSE;
-    stretch.from = stretch.to;
-    stretch.to = 1.0;
+    go_on(&stretch, &costs, costs.class_pictures);
+    if (pictures != NULL && !encode_class(training, pictures, &part, error))
+        return FALSE;
+    if (request->anybody.paths != NULL &&
+        !encode_folder(training, &request->anybody, &training->prior, NULL, &part, error))
+        return FALSE;
+    go_on(&stretch, &costs, costs.training);
     return train(training, &part, error);
 }

@@ -422,6 +422,11 @@ static void test_cancel(void)
     W2wJobResult *result = NULL;
 
     fixture_open(&f);
+    for (guint i = 0; i < 4; i++) {
+        g_autofree char *name = g_strdup_printf("%u.png", i);
+
+        write_picture(f.person, name, SIDE, SIDE, (guint8)(10 * i));
+    }
     values = small_values(&f);
     g_assert_false(
         w2w_dreambooth_job.run(f.pipeline, values, take_result, &result, &progress, &error));
