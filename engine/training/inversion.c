@@ -101,6 +101,16 @@ static void keep_account(W2wInversion *inversion, const W2wInversionDraw *draw, 
     }
 }
 
+static gboolean is_sane(const W2wInversion *inversion, double loss)
+{
+    const gint64 n_weights = w2w_space_get_n_weights(inversion->space);
+    gboolean sane = isfinite(loss);
+
+    for (gint64 i = 0; i < n_weights; i++)
+        sane &= isfinite(inversion->d_theta[i]) != 0;
+    return sane;
+}
+
 gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *given, double *loss,
                             GError **error)
 {
@@ -120,10 +130,10 @@ gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *giv
     *loss = 0.0;
     for (guint b = 0; b < inversion->recipe.batch; b++)
         *loss += (double)inversion->image_losses[b] / inversion->recipe.batch;
-    if (!isfinite(*loss)) {
+    if (!is_sane(inversion, *loss)) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_FAILED,
-                    "The inversion went astray: at step %u its loss is no longer a number. A lower "
-                    "learning rate helps.",
+                    "The inversion went astray: at step %u its loss or gradient is no longer a "
+                    "number. A lower learning rate helps.",
                     inversion->n_done + 1);
         return FALSE;
     }

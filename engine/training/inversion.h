@@ -71,7 +71,7 @@ typedef struct {
 
 /*
  * One step of the optimiser. `draw` NULL: drawn as the recipe says. W2W_ERROR_FAILED where the
- * loss is no longer finite, and then the coefficients are those before the step.
+ * loss or its gradient is no longer finite, and then the coefficients are those before the step.
  */
 gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *draw, double *loss,
                             GError **error);
