@@ -64,9 +64,9 @@ typedef struct {
     gboolean antithetic;
 
     /*
-     * Adam moves u with c = start + scale ⊙ u, scale_j = s_j^p · s̄^(1−p): 0 is plain (c itself), 1
-     * is steps in the population's standard deviations. s̄ is the mean of the s; components without
-     * statistics have the smallest.
+     * Adam moves u with c = start + scale ⊙ u, scale_j = (s_j / s̄)^p: 0 is plain (c itself), 1 is
+     * steps in proportion to the population's standard deviations s. s̄ is their mean; components
+     * without statistics have the smallest.
      */
     double preconditioning;
 
