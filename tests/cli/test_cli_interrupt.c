@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/w2w/identity.h"
+#include "engine/w2w/world.h"
 #include "tests/cli/cli_run.h"
 
 /* Long enough to be in the middle of it. */
@@ -155,6 +156,38 @@ static void test_finished_files_stay(void)
     cli_remove_folder(folder);
 }
 
+/* A search that is stopped keeps the best that it had found, and the next call goes on from it. */
+static void test_best_is_kept(void)
+{
+    g_autofree char *folder = cli_make_folder();
+    g_autofree char *path = g_build_filename(folder, "best.safetensors", NULL);
+    g_autofree char *next = g_build_filename(folder, "next.safetensors", NULL);
+    g_autofree char *face =
+        g_build_filename(w2w_world_get_default_directory(), "faces", "person_05_0.png", NULL);
+    const char *const words[] = {"invert", face, "-o", path, "--steps=100000", "--seed=3", NULL};
+    g_autoptr(GString) terminal = g_string_new(NULL);
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(W2wIdentity) identity = NULL;
+    g_autoptr(CliResult) result = NULL;
+    g_autofree char *files = NULL;
+    Running running = start(words);
+
+    g_assert_true(read_until(running.terminal, terminal, "Step 2 of"));
+    kill(running.pid, SIGINT);
+    assert_cancelled(finish(&running, terminal, out), terminal);
+    g_assert_nonnull(strstr(terminal->str, "Stopped after"));
+    g_assert_nonnull(strstr(terminal->str, "so far are kept"));
+    g_assert_nonnull(strstr(out->str, path));
+    files = cli_list_folder(folder);
+    g_assert_cmpstr(files, ==, "best.safetensors");
+    identity = w2w_identity_load(path, NULL);
+    g_assert_nonnull(identity);
+    result = cli_run("invert", face, "-o", next, "--from", path, "--steps=1", "--no-picture",
+                     "--seed=3", NULL);
+    cli_assert_code(result, 0);
+    cli_remove_folder(folder);
+}
+
 /* One line, rewritten, and gone at the end: what stays on the terminal is what was to be said. */
 static void test_progress_on_a_terminal(void)
 {
@@ -186,6 +219,7 @@ int main(int argc, char **argv)
                          test_nothing_is_left);
     g_test_add_func("/cli/interrupt/old-file-stays", test_old_file_stays);
     g_test_add_func("/cli/interrupt/finished-files-stay", test_finished_files_stay);
+    g_test_add_func("/cli/interrupt/best-is-kept", test_best_is_kept);
     g_test_add_func("/cli/interrupt/progress-on-a-terminal", test_progress_on_a_terminal);
     return g_test_run();
 }
