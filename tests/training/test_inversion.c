@@ -589,7 +589,7 @@ static double hold_by_hand(const Fixture *f, const W2wIdentity *identity)
 
             w2w_sample_posterior(f->mean[0], f->std[0], NULL,
                                  w2w_pipeline_get_scaling_factor(pipeline), f->n, latents);
-            w2w_add_noise(schedule, timestep, latents, noise, f->n, latents);
+            w2w_noise_schedule_add_noise(schedule, timestep, f->n, latents, noise, latents);
             noise_pred = w2w_pipeline_predict_noise(pipeline, identity, latents, 1, HEIGHT, WIDTH,
                                                     timestep, f->text, &error);
             g_assert_no_error(error);

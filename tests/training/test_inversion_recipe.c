@@ -2,6 +2,7 @@
 /* The running mean over bands, the learning rates, and what makes no recipe. */
 #include <math.h>
 
+#include "engine/diffusion/noise_schedule.h"
 #include "engine/error.h"
 #include "engine/training/inversion_recipe.h"
 #include "engine/training/noising.h"
@@ -127,7 +128,7 @@ static void test_noising(void)
 
     w2w_sample_posterior(mean, std, noise, 0.5, 2, sample);
     w2w_sample_posterior(mean, std, NULL, 0.5, 2, means);
-    w2w_add_noise(&schedule, 1, sample, noise, 2, noised);
+    w2w_noise_schedule_add_noise(&schedule, 1, 2, sample, noise, noised);
     for (guint i = 0; i < 2; i++) {
         g_assert_cmpfloat(means[i], ==, 0.5f * mean[i]);
         g_assert_cmpfloat(sample[i], ==, 0.5f * (mean[i] + std[i] * noise[i]));
