@@ -218,8 +218,14 @@ static gboolean prepare(Run *run, const W2wValues *values, GError **error)
     begin_report(run, &memory);
     text = g_strdup_printf("Preparing; this takes %s of memory",
                            json_object_get_string_member(run->report, "memory_planned"));
-    return w2w_progress_step(&progress, 0.0, text, error) &&
-           w2w_invert_input_encode(input, run->pipeline, error);
+    /* An earlier job may have left LoRAs in the weights. */
+    if (!w2w_progress_step(&progress, 0.0, text, error) ||
+        !w2w_pipeline_set_loras(run->pipeline, NULL, 0, error) ||
+        !w2w_invert_input_encode(input, run->pipeline, error))
+        return FALSE;
+    if (input->problem.memory > 0) /* what the search may take is all that is taken */
+        w2w_pipeline_drop_plans(run->pipeline);
+    return TRUE;
 }
 
 /* Into run->identity, also where it was asked to stop. */
@@ -323,7 +329,7 @@ static void hand_out_best(Run *run, W2wJobResultFunc on_result, gpointer user_da
         return;
     recipe = make_recipe(run);
     result = w2w_rendering_make_identity(run->pipeline, run->identity, recipe,
-                                            run->input.problem.seed, NULL);
+                                         run->input.problem.seed, NULL);
     if (result == NULL)
         return;
     w2w_message_append(&result->message,

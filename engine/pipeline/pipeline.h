@@ -127,6 +127,12 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
 gboolean w2w_pipeline_set_loras(W2wPipeline *pipeline, const W2wRenderLora *loras, guint n_loras,
                                 GError **error);
 
+/*
+ * Gives back what is kept for the next picture: plans and packed weights, which are made again
+ * when they are needed. For who needs the memory for something else.
+ */
+void w2w_pipeline_drop_plans(W2wPipeline *pipeline);
+
 /* SHA-256 of the file of number `i` of those that are merged (hex, owned until the next set). */
 const char *w2w_pipeline_get_lora_fingerprint(const W2wPipeline *pipeline, guint i);
 

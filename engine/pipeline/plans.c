@@ -76,6 +76,14 @@ static W2wKeptPlan *keep(W2wPipeline *pipeline, GPtrArray *plans, W2wGraph *grap
     return kept;
 }
 
+void w2w_pipeline_drop_plans(W2wPipeline *pipeline)
+{
+    g_clear_pointer(&pipeline->text_plan, w2w_plan_free);
+    g_ptr_array_set_size(pipeline->unet_plans, 0);
+    g_ptr_array_set_size(pipeline->decode_plans, 0);
+    g_ptr_array_set_size(pipeline->encode_plans, 0);
+}
+
 W2wKeptPlan *w2w_pipeline_get_unet_plan(W2wPipeline *pipeline, gint batch, gint height, gint width,
                                         GError **error)
 {
