@@ -62,6 +62,27 @@ static void prepare_images(W2wInversion *inversion, const W2wInversionDraw *draw
                                 .loss_weights = inversion->loss_weights};
 }
 
+/* Losses and gradient of the step's images, as many at once as there is room for. */
+static void run_parts(W2wInversion *inversion, const W2wTrainingBatch *batch)
+{
+    const gint64 n_weights = w2w_space_get_n_weights(inversion->space);
+    const gsize n = inversion->n;
+
+    for (guint b = 0; b < inversion->recipe.batch; b += inversion->n_at_once) {
+        const W2wTrainingBatch part = {
+            .latents = batch->latents + b * n,
+            .timesteps = batch->timesteps + b,
+            .target = batch->target + b * n,
+            .mask = batch->mask != NULL ? batch->mask + b * inversion->n_pixels : NULL,
+            .loss_weights = batch->loss_weights + b};
+
+        w2w_training_step_run(inversion->step, inversion->theta, &part, inversion->image_losses + b,
+                              b == 0 ? inversion->d_theta : inversion->part_of_d_theta);
+        for (gint64 i = 0; b > 0 && i < n_weights; i++)
+            inversion->d_theta[i] += inversion->part_of_d_theta[i];
+    }
+}
+
 /* Adam's step, and the coefficients that it leads to. */
 static void move(W2wInversion *inversion)
 {
@@ -125,8 +146,7 @@ gboolean w2w_inversion_step(W2wInversion *inversion, const W2wInversionDraw *giv
     if (!w2w_space_unproject(inversion->space, inversion->coefficients, inversion->n_coefficients,
                              inversion->theta, error))
         return FALSE;
-    w2w_training_step_run(inversion->step, inversion->theta, &batch, inversion->image_losses,
-                          inversion->d_theta);
+    run_parts(inversion, &batch);
     *loss = 0.0;
     for (guint b = 0; b < inversion->recipe.batch; b++)
         *loss += (double)inversion->image_losses[b] / inversion->recipe.batch;

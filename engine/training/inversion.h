@@ -35,7 +35,9 @@ typedef struct {
     const float *start;          /* coefficients to go on from; NULL: as the recipe says */
     guint n_start;
     guint64 seed;
-    guint64 memory; /* bytes that it may take; 0: no limit */
+    guint64 memory; /* bytes that it may take; 0: no limit. Less of it makes a step slower: blocks
+                       are computed twice (the same bits); where that is not enough, a step's images
+                       are computed in parts, whose gradients add up (other last bits) */
 } W2wInversionProblem;
 
 typedef struct _W2wInversion W2wInversion;

@@ -23,6 +23,7 @@ struct _W2wInversion {
     float *masks;        /* (n_pictures, h,w); NULL: no picture has one */
 
     W2wTrainingStep *step;
+    guint n_at_once; /* images that it takes: a divisor of the batch */
     W2wAdam *adam;
     W2wGenerator *generator;
 
@@ -31,7 +32,7 @@ struct _W2wInversion {
     float *unknowns;     /* (n_components) what Adam moves: c = origin + scale ⊙ u */
     double *origin, *scale;
     float *gradient;
-    float *theta, *d_theta; /* (n_weights) */
+    float *theta, *d_theta, *part_of_d_theta; /* (n_weights) */
 
     guint n_done;
     GArray *losses, *running; /* double, by step */

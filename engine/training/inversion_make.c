@@ -40,9 +40,9 @@ static gboolean check_problem(W2wPipeline *pipeline, const W2wInversionRecipe *r
     return w2w_inversion_recipe_check(recipe, error);
 }
 
-/* The step's options, with what the inversion itself needs beside it. */
+/* The step's options for so many images, with what the inversion itself needs beside it. */
 static W2wTrainingStepOptions make_options(W2wPipeline *pipeline, const W2wInversionRecipe *recipe,
-                                           const W2wInversionProblem *problem)
+                                           const W2wInversionProblem *problem, guint n_at_once)
 {
     const W2wSpace *space = w2w_world_get_space(w2w_pipeline_get_world(pipeline));
     const guint64 n = count_numbers(pipeline, problem);
@@ -51,27 +51,51 @@ static W2wTrainingStepOptions make_options(W2wPipeline *pipeline, const W2wInver
     const guint64 n_weights = (guint64)w2w_space_get_n_weights(space);
 
     return (W2wTrainingStepOptions){
-        .batch = (gint)recipe->batch,
+        .batch = (gint)n_at_once,
         .height = problem->height,
         .width = problem->width,
         .memory = problem->memory,
         .beside = /* noise and latents; posteriors; theta, its gradient and sums; coefficients */
         sizeof(float) *
         (3 * recipe->batch * n + recipe->batch * n_pixels + (1 + recipe->n_noises) * n +
-         problem->n_pictures * (2 * n + n_pixels) + 4 * n_weights + 14 * n_coefficients),
+         problem->n_pictures * (2 * n + n_pixels) + 5 * n_weights + 14 * n_coefficients),
     };
+}
+
+/*
+ * How many of a step's images are computed at once: all, with as many blocks computed twice as that
+ * takes, else the most of equal parts that the budget allows.
+ */
+static gboolean fit(W2wPipeline *pipeline, const W2wInversionRecipe *recipe,
+                    const W2wInversionProblem *problem, guint *n_at_once, W2wTrainingMemory *memory,
+                    GError **error)
+{
+    for (guint n = recipe->batch;; n--) {
+        const W2wTrainingStepOptions options = make_options(pipeline, recipe, problem, n);
+        GError *of_size = NULL;
+
+        if (recipe->batch % n != 0)
+            continue;
+        if (w2w_training_step_measure(pipeline, &options, memory, &of_size)) {
+            *n_at_once = n;
+            return TRUE;
+        }
+        if (n == 1 || !g_error_matches(of_size, W2W_ERROR, W2W_ERROR_MEMORY)) {
+            g_propagate_error(error, of_size);
+            return FALSE;
+        }
+        g_error_free(of_size);
+    }
 }
 
 gboolean w2w_inversion_measure(W2wPipeline *pipeline, const W2wInversionRecipe *recipe,
                                const W2wInversionProblem *problem, W2wTrainingMemory *memory,
                                GError **error)
 {
-    W2wTrainingStepOptions options;
+    guint n_at_once;
 
-    if (!check_problem(pipeline, recipe, problem, error))
-        return FALSE;
-    options = make_options(pipeline, recipe, problem);
-    return w2w_training_step_measure(pipeline, &options, memory, error);
+    return check_problem(pipeline, recipe, problem, error) &&
+           fit(pipeline, recipe, problem, &n_at_once, memory, error);
 }
 
 /* --- making one --- */
@@ -93,6 +117,7 @@ void w2w_inversion_free(W2wInversion *inversion)
     w2w_aligned_free(inversion->gradient);
     w2w_aligned_free(inversion->theta);
     w2w_aligned_free(inversion->d_theta);
+    w2w_aligned_free(inversion->part_of_d_theta);
     w2w_aligned_free(inversion->best);
     w2w_aligned_free(inversion->sums);
     w2w_aligned_free(inversion->noise);
@@ -127,6 +152,7 @@ static gboolean allocate(W2wInversion *inversion, GError **error)
         {&inversion->gradient, inversion->n_components},
         {&inversion->theta, n_weights},
         {&inversion->d_theta, n_weights},
+        {&inversion->part_of_d_theta, n_weights},
         {&inversion->noise, batch * inversion->n},
         {&inversion->posterior_noise, batch * inversion->n},
         {&inversion->noised, batch * inversion->n},
@@ -211,18 +237,18 @@ static gboolean make_step(W2wInversion *inversion, const W2wInversionProblem *pr
                           GError **error)
 {
     const W2wTrainingStepOptions options =
-        make_options(inversion->pipeline, &inversion->recipe, problem);
+        make_options(inversion->pipeline, &inversion->recipe, problem, inversion->n_at_once);
     const W2wPipelineSizes sizes = w2w_pipeline_get_sizes(inversion->pipeline);
     const gsize n_text = (gsize)sizes.text_length * (gsize)sizes.text_width;
     W2W_AUTO_ALIGNED float *text =
-        w2w_aligned_alloc(inversion->recipe.batch, n_text * sizeof *text, "a text", error);
+        w2w_aligned_alloc(inversion->n_at_once, n_text * sizeof *text, "a text", error);
 
     if (text == NULL)
         return FALSE;
     inversion->step = w2w_training_step_new(inversion->pipeline, &options, error);
     if (inversion->step == NULL)
         return FALSE;
-    for (guint b = 0; b < inversion->recipe.batch; b++)
+    for (guint b = 0; b < inversion->n_at_once; b++)
         memcpy(text + b * n_text, problem->text_embedding, n_text * sizeof *text);
     w2w_training_step_set_text(inversion->step, text);
     return TRUE;
@@ -238,8 +264,10 @@ W2wInversion *w2w_inversion_new(W2wPipeline *pipeline, const W2wInversionRecipe 
                                  .eps = W2W_ADAM_EPS,
                                  .weight_decay = recipe->weight_decay};
     g_autoptr(W2wInversion) inversion = g_new0(W2wInversion, 1);
+    W2wTrainingMemory memory;
 
-    if (!check_problem(pipeline, recipe, problem, error))
+    if (!check_problem(pipeline, recipe, problem, error) ||
+        !fit(pipeline, recipe, problem, &inversion->n_at_once, &memory, error))
         return NULL;
     inversion->pipeline = pipeline;
     inversion->space = w2w_world_get_space(w2w_pipeline_get_world(pipeline));

@@ -541,6 +541,29 @@ static void test_memory(void)
     assert_same_bits(unlimited, limited, n);
 }
 
+/* Where a whole batch has no room even so, its images come in parts: what differs is rounding. */
+static void test_batch_in_parts(void)
+{
+    g_auto(Fixture) f = {0};
+    g_autofree float *whole = NULL, *parts = NULL;
+    g_autoptr(GError) error = NULL;
+    W2wTrainingMemory one;
+    guint n;
+
+    set_up(&f);
+    f.recipe.n_steps = 3;
+    f.pictures[0].mask = f.mask;
+    f.recipe.batch = 1;
+    g_assert_true(w2w_inversion_measure(f.golden.pipeline, &f.recipe, &f.problem, &one, &error));
+    f.recipe.batch = 4;
+    whole = run(&f, &n);
+    f.problem.memory = one.total + one.total / 20; /* noises and masks of four */
+    parts = run(&f, &n);
+    g_assert_true(differ(whole, parts, n));
+    for (guint j = 0; j < n; j++)
+        g_assert_cmpfloat_with_epsilon(whole[j], parts[j], 1e-3 * f.recipe.lr);
+}
+
 static void test_gone_astray(void)
 {
     g_auto(Fixture) f = {0};
@@ -641,6 +664,7 @@ int main(int argc, char **argv)
     g_test_add_func("/inversion/population-pulls", test_population_pulls);
     g_test_add_func("/inversion/preconditioning", test_preconditioning);
     g_test_add_func("/inversion/memory", test_memory);
+    g_test_add_func("/inversion/batch-in-parts", test_batch_in_parts);
     g_test_add_func("/inversion/gone-astray", test_gone_astray);
     g_test_add_func("/inversion/held-loss", test_held_loss);
     return g_test_run();
