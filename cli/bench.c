@@ -15,8 +15,8 @@
 #include "engine/pipeline/pipeline.h"
 
 /* W2wBenchWork */
-static const char *const works[] = {"unet",   "vae-decode", "vae-encode", "text",
-                                    "render", "load",       "train",      NULL};
+static const char *const works[] = {"unet", "vae-decode", "vae-encode", "text", "render",
+                                    "load", "train",      "invert",     NULL};
 
 static const W2wParameter parameters[] = {
     {
@@ -240,7 +240,7 @@ static gboolean run_work(const W2wCommandLine *line, JsonObject *json, GError **
         return FALSE;
     if (work == W2W_BENCH_RENDER)
         return bench_render(line, g_steal_pointer(&world), g_steal_pointer(&device), json, error);
-    if (work == W2W_BENCH_TRAIN)
+    if (work == W2W_BENCH_TRAIN || work == W2W_BENCH_INVERT)
         return w2w_bench_training(line, work, g_steal_pointer(&world), g_steal_pointer(&device),
                                   json, error);
     return w2w_bench_network(line, work, world, device, json, error);
@@ -264,7 +264,7 @@ static gboolean run_bench(const W2wCommandLine *line, JsonObject *json, GError *
 const W2wCommand w2w_bench_command = {
     .name = "bench",
     .group = "This machine",
-    .arguments = "[unet|vae-decode|vae-encode|text|render|load|train]",
+    .arguments = "[unet|vae-decode|vae-encode|text|render|load|train|invert]",
     .argument_parameter = "part",
     .blurb = "Time a network, a picture or loading on this machine.",
     .help = "Prints JSON: the device; the seconds of the first run with everything that it has to "

@@ -15,6 +15,7 @@ typedef enum {
     W2W_BENCH_RENDER,
     W2W_BENCH_LOAD,
     W2W_BENCH_TRAIN,
+    W2W_BENCH_INVERT,
 } W2wBenchWork;
 
 typedef gboolean (*W2wBenchFunc)(gpointer user_data, GError **error);

@@ -10,7 +10,7 @@
 #include "cli/bench.h"
 #include "engine/diffusion/generator.h"
 #include "engine/memory.h"
-#include "engine/pipeline/training_step.h"
+#include "engine/training/inversion.h"
 
 #define TIMESTEP         500.0f
 #define FACTOR_DEVIATION 0.01f /* of made-up LoRA factors */
@@ -122,16 +122,87 @@ static gboolean bench_train(const W2wCommandLine *line, W2wPipeline *pipeline, d
     return TRUE;
 }
 
+/* --- invert --- */
+
+static gboolean invert_once(gpointer user_data, GError **error)
+{
+    double loss;
+
+    return w2w_inversion_step(user_data, NULL, &loss, error);
+}
+
+/* A posterior of about the size that pictures have: what is in it costs nothing. */
+static float *make_posterior(gsize n, GError **error)
+{
+    g_autoptr(W2wGenerator) generator = w2w_generator_new(0);
+    W2W_AUTO_ALIGNED float *values = w2w_aligned_alloc(n, 2 * sizeof *values, "a picture", error);
+
+    if (values == NULL)
+        return NULL;
+    w2w_generator_randn(generator, n, values);
+    for (gsize i = 0; i < n; i++)
+        values[n + i] = 0.1f;
+    return g_steal_pointer(&values);
+}
+
+/* The paper's own recipe, with as many images in a step as are wanted. */
+static gboolean bench_invert(const W2wCommandLine *line, W2wPipeline *pipeline, double before,
+                             JsonObject *json, GError **error)
+{
+    const gint64 start = g_get_monotonic_time();
+    const W2wPipelineSizes sizes = w2w_pipeline_get_sizes(pipeline);
+    const gint size = get(line, "size") / sizes.downscale;
+    const gsize n_latents = (gsize)size * (gsize)size * (gsize)sizes.latent_channels;
+    W2wWorld *world = w2w_pipeline_get_world(pipeline);
+    const W2wSpace *space = w2w_world_get_space(world);
+    const char *prompt = w2w_world_get_card(world)->class_prompt;
+    W2W_AUTO_ALIGNED float *text = NULL;
+    W2W_AUTO_ALIGNED float *posterior = NULL;
+    g_autoptr(W2wInversion) inversion = NULL;
+    W2wInversionPicture picture = {0};
+    W2wInversionProblem problem = {
+        .height = size, .width = size, .pictures = &picture, .n_pictures = 1};
+    W2wInversionRecipe recipe;
+    W2wTrainingMemory memory;
+
+    if (prompt == NULL)
+        prompt = "";
+    text = w2w_pipeline_encode_text(pipeline, &prompt, 1, error);
+    posterior = text != NULL ? make_posterior(n_latents, error) : NULL;
+    if (posterior == NULL)
+        return FALSE;
+    picture.mean = posterior;
+    picture.std = posterior + n_latents;
+    problem.text_embedding = text;
+    w2w_inversion_recipe_init(&recipe, W2W_INVERSION_PAPER,
+                              space != NULL ? w2w_space_get_n_components(space) : 0);
+    recipe.batch = (guint)get(line, "batch");
+    inversion = w2w_inversion_new(pipeline, &recipe, &problem, NULL, error);
+    if (inversion == NULL)
+        return FALSE;
+    memory = w2w_inversion_get_memory(inversion);
+    json_object_set_int_member(json, "components", w2w_inversion_get_n_components(inversion));
+    json_object_set_double_member(json, "weights_mb", memory.weights / 1e6);
+    json_object_set_double_member(json, "arena_mb", memory.activations / 1e6);
+    return w2w_bench_repeat(invert_once, inversion, before + (g_get_monotonic_time() - start) / 1e6,
+                            get(line, "reps"), json, error);
+}
+
+/* --- */
+
 gboolean w2w_bench_training(const W2wCommandLine *line, W2wBenchWork work, W2wWorld *world,
                             W2wDevice *device, JsonObject *json, GError **error)
 {
     const gint64 start = g_get_monotonic_time();
     g_autoptr(W2wPipeline) pipeline = w2w_pipeline_new(world, device, error);
+    double before;
 
     if (pipeline == NULL)
         return FALSE;
     /* Whatever the pipeline's device computes in, and whatever the options say. */
     json_object_set_string_member(json, "dtype", w2w_compute_type_names[W2W_COMPUTE_F32]);
     json_object_set_int_member(json, "lora_rank", 1);
-    return bench_train(line, pipeline, (g_get_monotonic_time() - start) / 1e6, json, error);
+    before = (g_get_monotonic_time() - start) / 1e6;
+    return work == W2W_BENCH_TRAIN ? bench_train(line, pipeline, before, json, error)
+                                   : bench_invert(line, pipeline, before, json, error);
 }

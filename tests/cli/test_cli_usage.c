@@ -99,7 +99,7 @@ static const struct {
     {"render --world a --model b -o x.png", "either it, or --model"},
     {"render --space b -o x.png", "--model too"},
     {"info a b", "one word too many"},
-    {"bench magic", "one of: unet, vae-decode, vae-encode, text, render, load, train"},
+    {"bench magic", "one of: unet, vae-decode, vae-encode, text, render, load, train, invert"},
     {"bench --reps 0 unet", "reps must be a whole number from 1"},
     {"completion csh", "one of: bash"},
     {"render --dtype f16 -o x.png", "one of: auto, f32, bf16, f64"},
