@@ -65,8 +65,14 @@ static double flops_of_sums(const W2wOp *op, double per_output)
 
 static double flops_conv2d(const W2wOp *op)
 {
-    return flops_of_sums(op, (double)op->params.conv2d.kernel_h * op->params.conv2d.kernel_w *
-                                 op->in[W2W_SLOT_X].c);
+    double n_taps = (double)op->params.conv2d.kernel_h * op->params.conv2d.kernel_w;
+
+    if (op->params.conv2d.rotated && op->params.conv2d.upsampled_h > 0)
+        n_taps *= (double)op->params.conv2d.upsampled_h * op->params.conv2d.upsampled_w /
+                  ((double)op->out.h * op->out.w);
+    if (op->params.conv2d.zeros_between > 1) /* of those that do not meet a zero */
+        n_taps /= (double)op->params.conv2d.zeros_between * op->params.conv2d.zeros_between;
+    return flops_of_sums(op, n_taps * op->in[W2W_SLOT_X].c);
 }
 
 static double flops_linear(const W2wOp *op)

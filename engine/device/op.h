@@ -131,7 +131,9 @@ typedef struct {
          * rotated: the gradient of a convolution. The weight (out,in,kh,kw) is that of the forward
          * one, whose output this one reads: W'[in][out][ky][kx] = W[out][in][kh−1−ky][kw−1−kx].
          * Its stride is 1; a forward stride s of more than 1 is zeros_between = s: the input counts
-         * as enlarged s-fold, its pixel (y,x) at (s·y, s·x) and zeros everywhere else.
+         * as enlarged s-fold, its pixel (y,x) at (s·y, s·x) and zeros everywhere else. Where the
+         * forward one enlarged its input, (upsampled_h, upsampled_w) are the size that it gave it:
+         * what is computed at that size is summed to the output's as upsample_gradient does.
          */
         struct {
             gint kernel_h, kernel_w, stride, pad_top, pad_left, upsampled_h, upsampled_w;

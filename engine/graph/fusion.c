@@ -130,6 +130,32 @@ static gboolean fuse_upsample(W2wTensor *conv2d)
 }
 
 /*
+ * The gradient of a convolution → that of enlarging twofold before it: a stride of 2 over larger
+ * taps makes less than half as many multiplications. (Other factors are rare, and stay two ops.)
+ */
+static gboolean fuse_upsample_gradient(W2wTensor *gradient)
+{
+    W2wTensor *x = gradient->in[W2W_SLOT_X];
+    const W2wOp *op = &x->op;
+
+    if (!is_open_product(x) || op->kind != W2W_OP_CONV2D || !op->params.conv2d.rotated ||
+        op->params.conv2d.upsampled_h != 0 || op->params.conv2d.zeros_between > 1 ||
+        op->params.conv2d.kernel_h != 3 || op->params.conv2d.kernel_w != 3 ||
+        op->params.conv2d.pad_top != 1 || op->params.conv2d.pad_left != 1 ||
+        !w2w_shape_equal(op->in[W2W_SLOT_X],
+                         (W2wShape){x->shape.n, x->shape.h, x->shape.w, op->in[W2W_SLOT_X].c}) ||
+        x->shape.h != 2 * gradient->shape.h || x->shape.w != 2 * gradient->shape.w)
+        return FALSE;
+    for (guint slot = W2W_SLOT_RESIDUAL; slot < W2W_N_SLOTS; slot++)
+        if (x->in[slot] != NULL)
+            return FALSE;
+    take_over(gradient, x);
+    gradient->op.params.conv2d.upsampled_h = x->shape.h;
+    gradient->op.params.conv2d.upsampled_w = x->shape.w;
+    return TRUE;
+}
+
+/*
  * The gradient of a SiLU after a group norm → that of the norm, which reads the norm's input
  * anyway. Before everything else: the norm's output is then read by the SiLU alone.
  */
@@ -180,6 +206,9 @@ void w2w_graph_fuse(W2wGraph *graph)
                 break;
             case W2W_OP_CONV2D:
                 more = fuse_upsample(tensor);
+                break;
+            case W2W_OP_UPSAMPLE_GRADIENT:
+                more = fuse_upsample_gradient(tensor);
                 break;
             default:
                 more = FALSE;

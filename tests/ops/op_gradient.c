@@ -46,7 +46,6 @@ static void transpose_input(const W2wOpCase *from, gint from_slot, W2wOpCase *to
 
 static void of_conv2d(const W2wOpCase *forward, const float *d_out, W2wOpCase *to)
 {
-    g_assert(forward->op.params.conv2d.upsampled_h == 0);
     to->op.kind = W2W_OP_CONV2D;
     to->op.weight[W2W_WEIGHT] = w2w_array_ref(forward->op.weight[W2W_WEIGHT]);
     to->op.params = forward->op.params;

@@ -167,8 +167,24 @@ static const Conv gradients[] = { /* of these */
     {"f16",                 1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_F16},
     {"bf16",                1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_BF16},
     {"f64",                 1,  7,  9,  24,  20, 3, 1, 1,  7,  9, .dtype = W2W_DTYPE_F64},
+    {"upsampled",           1,  6,  5,  16,  24, 3, 1, 1, 12, 10, 12, 10},
+    {"upsampled-odd",       2,  5,  7,  13,  10, 3, 1, 1,  9, 13,  9, 13},
+    {"upsampled-one-pixel", 1,  1,  1,   8,   8, 3, 1, 1,  2,  2,  2,  2},
+    {"upsampled-wide",      3,  2, 30,  17,  33, 3, 1, 1,  4, 60,  4, 60},
+    {"upsampled-3x",        1,  4,  3,  32,  16, 3, 1, 1, 12,  9, 12,  9},
+    {"upsampled-f16",       1,  6,  5,  16,  24, 3, 1, 1, 12, 10, 12, 10, .dtype = W2W_DTYPE_F16},
+    {"stride-2-odd-channels", 2, 8, 6,  7,   9, 3, 2, 1,  4,  3},
 };
 /* clang-format on */
+
+/* No fusion makes the gradient of these at once (fusion.c). */
+static gboolean is_rarely_enlarged(const Conv *conv)
+{
+    return conv->upsampled_h > 0 &&
+           !(conv->kernel == 3 && conv->stride == 1 && conv->pad == 1 &&
+             conv->upsampled_h == 2 * conv->h && conv->upsampled_w == 2 * conv->w &&
+             conv->out_h == conv->upsampled_h && conv->out_w == conv->upsampled_w);
+}
 
 /* With a residual, as where something else reads the same x. */
 static void check_gradient(const Conv *conv, GRand *random)
@@ -179,7 +195,8 @@ static void check_gradient(const Conv *conv, GRand *random)
     gint64 first;
     g_autoptr(W2wOpCase) gradient = w2w_op_case_new_gradient(forward, W2W_SLOT_X, d_out, &first);
 
-    gradient->may_be_refused = forward->may_be_refused;
+    gradient->sums_weights = forward->sums_weights;
+    gradient->may_be_refused = forward->may_be_refused || is_rarely_enlarged(conv);
     w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
     w2w_op_case_random_input(gradient, W2W_SLOT_RESIDUAL, gradient->op.out, random, 0.0, 2.0);
     w2w_op_case_check(gradient, w2w_op_magnitude_of_sums);
@@ -196,6 +213,7 @@ static void test_gradient(gconstpointer data)
 static Conv any_gradient(GRand *random, gint size, gint n_channels)
 {
     Conv conv = {"any-gradient"};
+    gint h, w;
 
     conv.n = g_rand_int_range(random, 1, 4);
     conv.h = g_rand_int_range(random, 1, size);
@@ -205,12 +223,18 @@ static Conv any_gradient(GRand *random, gint size, gint n_channels)
     conv.kernel = g_rand_boolean(random) ? 3 : g_rand_int_range(random, 1, 4);
     conv.stride = g_rand_int_range(random, 1, 3);
     conv.pad = g_rand_int_range(random, 0, conv.kernel / 2 + 1);
-    conv.out_h = MAX((conv.h + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) /
-                     conv.stride +
-                 1;
-    conv.out_w = MAX((conv.w + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) /
-                     conv.stride +
-                 1;
+    if (conv.stride == 1 && g_rand_int_range(random, 0, 3) == 0) {
+        conv.upsampled_h = conv.h * 2 - g_rand_int_range(random, 0, 2);
+        conv.upsampled_w = conv.w * 2 - g_rand_int_range(random, 0, 2);
+    }
+    h = conv.upsampled_h > 0 ? conv.upsampled_h : conv.h;
+    w = conv.upsampled_w > 0 ? conv.upsampled_w : conv.w;
+    conv.out_h =
+        MAX((h + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) / conv.stride +
+        1;
+    conv.out_w =
+        MAX((w + 2 * conv.pad + g_rand_int_range(random, -1, 2) - conv.kernel), 0) / conv.stride +
+        1;
     conv.dtype = g_rand_int_range(random, 0, W2W_DTYPE_F64 + 1);
     return conv;
 }

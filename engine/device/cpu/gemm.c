@@ -14,7 +14,7 @@ typedef struct {
     gint n_taps;        /* of each phase */
     gint n_phases;
     gboolean half, geglu;
-    gboolean turned; /* the file's n_out are this product's n_in, and its taps run backwards */
+    W2wGemmForm form;
 } Layout;
 
 /*
@@ -137,26 +137,63 @@ static void pack_panels(const W2wArray *source, void *packed, gconstpointer pack
     }
 }
 
+/* Are the file's n_out this product's n_in? */
+static gboolean is_turned(W2wGemmForm form)
+{
+    return form >= W2W_GEMM_TURNED;
+}
+
+/*
+ * The same of a gradient. Gathered: along each axis, the pixels 2 i and 2 i + 1 were made from
+ * pixel i, and the outputs 2 i − 1 … 2 i + 2 have read those with the last tap, the last two, the
+ * first two, the first. Spread: pixel 2 i was read by output i with its middle tap; 2 i + 1 by
+ * output i with the last one and by i + 1 with the first.
+ */
+static float turned_weight(const Layout *layout, const float *taps, gint phase, gint tap)
+{
+    static const gint first[4] = {2, 1, 0, 0}, last[4] = {2, 2, 1, 0};
+    const gint odd_row = phase / 2, odd_column = phase % 2;
+    double sum = 0.0;
+
+    if (layout->form == W2W_GEMM_SPREAD) {
+        const gint ky = tap / (1 + odd_column), kx = tap % (1 + odd_column);
+
+        if (ky > odd_row)
+            return 0.0f; /* this phase has fewer taps, and nothing reads it */
+        return taps[3 * (odd_row ? 2 - 2 * ky : 1) + (odd_column ? 2 - 2 * kx : 1)];
+    }
+    if (layout->form == W2W_GEMM_TURNED)
+        return taps[layout->n_source_taps - 1 - tap];
+    for (gint y = first[tap / 4]; y <= last[tap / 4]; y++)
+        for (gint x = first[tap % 4]; x <= last[tap % 4]; x++)
+            sum += taps[3 * y + x];
+    return (float)sum;
+}
+
 /* The same panels from the weights of the forward layer: (in,out,kh,kw) or (in,out). */
 static void pack_turned_panels(const W2wArray *source, void *packed, gconstpointer pack_data)
 {
     const Layout *layout = pack_data;
-    const gint n_packed = count_panels(layout) * COLUMNS, n_taps = layout->n_taps;
-    const gsize n_padded = padded_depth((gsize)layout->n_in * n_taps);
+    const gint n_packed = count_panels(layout) * COLUMNS, n_source_taps = layout->n_source_taps;
+    const gsize n_padded = padded_depth((gsize)layout->n_in * layout->n_taps);
+    const gsize phase_size = (gsize)n_packed * n_padded;
     /* Bounded as in pack_panels(). */
-    g_autofree float *row = g_new(float, (gsize)layout->n_out *n_taps);
+    g_autofree float *row = g_new(float, (gsize)layout->n_out *n_source_taps);
 
-    memset(packed, 0, n_packed * n_padded * (layout->half ? sizeof(guint16) : sizeof(float)));
+    memset(packed, 0,
+           layout->n_phases * phase_size * (layout->half ? sizeof(guint16) : sizeof(float)));
     for (gint k = 0; k < layout->n_in; k++) {
         const W2wArray view = row_view(source, k);
 
         w2w_array_to_f32(&view, row);
-        for (gint tap = 0; tap < n_taps; tap++)
-            for (gint column = 0; column < layout->n_out; column++)
-                store_weight(layout, packed,
-                             (gsize)(column / COLUMNS) * n_padded * COLUMNS +
-                                 place_in_panel((gsize)tap * layout->n_in + k, column % COLUMNS),
-                             row[(gsize)column * n_taps + n_taps - 1 - tap]);
+        for (gint phase = 0; phase < layout->n_phases; phase++)
+            for (gint tap = 0; tap < layout->n_taps; tap++)
+                for (gint column = 0; column < layout->n_out; column++)
+                    store_weight(
+                        layout, packed,
+                        phase * phase_size + (gsize)(column / COLUMNS) * n_padded * COLUMNS +
+                            place_in_panel((gsize)tap * layout->n_in + k, column % COLUMNS),
+                        turned_weight(layout, row + (gsize)column * n_source_taps, phase, tap));
     }
 }
 
@@ -327,7 +364,7 @@ static void run_task(gconstpointer data, guint task, guint thread)
         if (kernel->lora_rank > 0)
             project_lora(run, tile.rows, n_rows, lora);
 #if defined(W2W_CPU_BF16)
-        source = bring_together(kernel, &tile, n_rows, memory, memory_rows);
+        source = bring_together(&tile, n_rows, memory, memory_rows);
 #else
         source = (Source){tile.n_taps, tile.n_channels, tile.rows};
 #endif
@@ -389,28 +426,34 @@ static void cut_into_tasks(W2wGemmKernel *kernel, guint n_threads)
         (gint)((n_row_tiles + kernel->row_tiles_per_task - 1) / kernel->row_tiles_per_task);
 }
 
+/* In the order of W2wGemmForm: packed weights are known by them. */
+static const char *const form_names[] = {"", "/subpixel", "/turned", "/gathered", "/spread"};
+
 gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, const W2wOp *op,
                                    W2wGemmForm form, GError **error)
 {
     W2wCpuDevice *cpu = (W2wCpuDevice *)device;
     W2wArray *weight = op->weight[W2W_WEIGHT];
     Layout layout = {
-        .n_out = (gint)weight->shape[form == W2W_GEMM_TURNED],
-        .n_in = (gint)weight->shape[form != W2W_GEMM_TURNED],
+        .n_out = (gint)weight->shape[is_turned(form)],
+        .n_in = (gint)weight->shape[!is_turned(form)],
         .n_source_taps = weight->n_dims == 4 ? (gint)(weight->shape[2] * weight->shape[3]) : 1,
-        .n_phases = form == W2W_GEMM_SUBPIXEL ? 4 : 1,
+        .n_phases = form == W2W_GEMM_SUBPIXEL || form == W2W_GEMM_SPREAD ? 4 : 1,
         .geglu = op->activation == W2W_ACTIVATION_GEGLU,
-        .turned = form == W2W_GEMM_TURNED,
+        .form = form,
     };
     char name[64];
     gsize n_packed;
 
-    layout.n_taps = form == W2W_GEMM_SUBPIXEL ? 4 : layout.n_source_taps;
+    layout.n_taps = layout.n_phases == 4        ? 4 /* at most */
+                    : form == W2W_GEMM_GATHERED ? 16
+                                                : layout.n_source_taps;
 #if defined(W2W_CPU_BF16)
     layout.half = TRUE;
 #elif defined(__F16C__)
     /* Sums of float16 weights are float32. */
-    layout.half = weight->dtype == W2W_DTYPE_F16 && form != W2W_GEMM_SUBPIXEL;
+    layout.half =
+        weight->dtype == W2W_DTYPE_F16 && form != W2W_GEMM_SUBPIXEL && form != W2W_GEMM_GATHERED;
 #endif
     kernel->parent.device = device;
     kernel->parent.run = run_gemm;
@@ -439,7 +482,7 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
                     layout.n_taps, W2W_GEMM_MAX_TAPS);
         return FALSE;
     }
-    if (layout.geglu && (layout.turned || kernel->lora_rank > 0 ||
+    if (layout.geglu && (is_turned(form) || kernel->lora_rank > 0 ||
                          op->in[W2W_SLOT_RESIDUAL].n != 0 || op->in[W2W_SLOT_IMAGE_BIAS].n != 0)) {
         /* fusion.c makes none of these: finish_tile() adds only the bias to GEGLU's columns. */
         g_set_error_literal(error, W2W_ERROR, W2W_ERROR_UNSUPPORTED,
@@ -454,12 +497,11 @@ gboolean W2W_CPU_SYMBOL(gemm_init)(W2wGemmKernel *kernel, W2wDevice *device, con
 #endif
 
     n_packed = (gsize)kernel->n_panels * COLUMNS;
-    g_snprintf(name, sizeof name, "panels%d%s%s%s%s", COLUMNS, layout.half ? "/half" : "",
-               layout.geglu ? "/geglu" : "", form == W2W_GEMM_SUBPIXEL ? "/subpixel" : "",
-               layout.turned ? "/turned" : "");
+    g_snprintf(name, sizeof name, "panels%d%s%s%s", COLUMNS, layout.half ? "/half" : "",
+               layout.geglu ? "/geglu" : "", form_names[form]);
     kernel->weight = w2w_packed_weight_get(
         cpu, weight, name, (gsize)kernel->n_phases * kernel->n_panels * panel_size(kernel),
-        layout.turned ? pack_turned_panels : pack_panels, &layout, error);
+        is_turned(form) ? pack_turned_panels : pack_panels, &layout, error);
     if (kernel->weight == NULL)
         return FALSE;
     if (op->weight[W2W_BIAS] != NULL) {

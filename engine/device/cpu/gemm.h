@@ -24,7 +24,7 @@
 G_BEGIN_DECLS
 
 #define W2W_GEMM_ROWS     6
-#define W2W_GEMM_MAX_TAPS 9
+#define W2W_GEMM_MAX_TAPS 16
 #if defined(W2W_CPU_PAIRS)
 #define W2W_GEMM_HALF_PANEL 16 /* what one instruction of AVX-512 has */
 #else
@@ -38,7 +38,7 @@ G_BEGIN_DECLS
  * each other in memory may be given as one tap: weights are in the same order.
  */
 typedef struct {
-    gint n_taps, n_channels; /* their product is the kernel's depth */
+    gint n_taps, n_channels; /* their product is the kernel's depth, or that of this phase */
     const w2w_element *rows[W2W_GEMM_MAX_TAPS * W2W_GEMM_ROWS];
     gint64 out[W2W_GEMM_ROWS];
 } W2wGemmTile;
@@ -59,7 +59,7 @@ typedef struct {
     gint64 n_rows;                  /* of each phase */
     gint64 rows_per_image;          /* of the output */
     gint n_phases;                  /* 1; or 4 products with weights of their own (conv2d.c) */
-    gint depth, n_channels;         /* taps × channels; channels of the input */
+    gint depth, n_channels;         /* taps × channels, at most; channels of the input */
     gint n_columns;                 /* of the output */
     gint n_panels;
     gint panels_per_task, row_tiles_per_task, n_panel_tasks, n_row_tasks;
@@ -76,8 +76,20 @@ typedef struct {
  * parity.
  * W2W_GEMM_TURNED: the gradient of a layer is a layer with the same weights, read the other way
  * round: (out,in) as (in,out), and the taps from the last one to the first.
+ * W2W_GEMM_GATHERED: the gradient of the sub-pixel form. What the 3×3 taps give at each of the four
+ * pixels that a source pixel was made into is one 4×4 convolution of stride 2, with sums of taps:
+ * 16 multiplications where there were 36.
+ * W2W_GEMM_SPREAD: the gradient of a 3×3 convolution of stride 2. Of the 9 taps over an input with
+ * zeros between its pixels, 1, 2, 2 and 4 meet no zero, by the parity of the output's row and
+ * column (phases as above).
  */
-typedef enum { W2W_GEMM_PLAIN, W2W_GEMM_SUBPIXEL, W2W_GEMM_TURNED } W2wGemmForm;
+typedef enum {
+    W2W_GEMM_PLAIN,
+    W2W_GEMM_SUBPIXEL,
+    W2W_GEMM_TURNED,
+    W2W_GEMM_GATHERED,
+    W2W_GEMM_SPREAD,
+} W2wGemmForm;
 
 /*
  * Fills `kernel` (zeroed, parent.free set by the caller's op through w2w_cpu_gemm_clear) for `op`,

@@ -242,10 +242,11 @@ W2W_INLINE void copy_row(const w2w_element *from, gint n, source_element *to)
 }
 
 /* All taps of a row as one, in `memory` (thread_elements()); `rows` (ROWS) gets their addresses. */
-static Source bring_together(const W2wGemmKernel *kernel, const W2wGemmTile *tile, gint n_rows,
-                             source_element *memory, const source_element **rows)
+static Source bring_together(const W2wGemmTile *tile, gint n_rows, source_element *memory,
+                             const source_element **rows)
 {
-    const gsize n_padded = padded_depth(kernel->depth);
+    const gint depth = tile->n_taps * tile->n_channels;
+    const gsize n_padded = padded_depth((gsize)depth);
 
     for (gint i = 0; i < n_rows; i++, memory += n_padded) {
         rows[i] = memory;
@@ -254,6 +255,6 @@ static Source bring_together(const W2wGemmKernel *kernel, const W2wGemmTile *til
             copy_row(tile->rows[tap * ROWS + i], tile->n_channels,
                      memory + (gsize)tap * tile->n_channels);
     }
-    return (Source){1, kernel->depth, rows};
+    return (Source){1, depth, rows};
 }
 #endif
