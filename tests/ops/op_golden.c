@@ -88,8 +88,6 @@ static void check_device(W2wDevice *device, const char *label, gpointer data)
     if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
         return;
     rows = w2w_op_case_run(check->test, device);
-    if (rows == NULL)
-        return;
     actual = relayout(expected, check->layout, rows, TRUE);
     g_test_message("%s on %s", check->entry->name, label);
     w2w_golden_compare(check->entry->golden, "ops", key, NULL, actual);
@@ -134,8 +132,6 @@ static void check_gradient(W2wDevice *device, const char *label, gpointer data)
     if (w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16)
         return;
     out = w2w_op_case_run(check->test, device);
-    if (out == NULL)
-        return;
     actual = relayout(expected, check->layout, out + check->first, TRUE);
     g_test_message("%s on %s", check->key, label);
     w2w_golden_compare(check->entry->golden, "ops", check->key, NULL, actual);

@@ -226,15 +226,9 @@ typedef struct {
     W2wOperands operands;
 } Loaded;
 
-/* A kernel of the cpu device that is being written beside these tests. */
-static gboolean is_awaited(const W2wOp *op)
-{
-    return op->kind == W2W_OP_ATTENTION_GRADIENT;
-}
-
 static gboolean may_refuse(const W2wOpCase *test, const W2wDevice *device)
 {
-    return test->may_be_refused || is_awaited(&test->op) ||
+    return test->may_be_refused ||
            (test->float32_only && w2w_device_get_compute_type(device) == W2W_COMPUTE_BF16);
 }
 
