@@ -118,7 +118,6 @@ static void test_set_lr(void)
 {
     const double lr = cases[2].options.lr;
     g_autoptr(W2wAdam) paused = new_adam(2);
-    g_autoptr(W2wAdam) adam = new_adam(2);
     float parameters[N_PARAMETERS], before[N_PARAMETERS];
 
     memcpy(parameters, initial, sizeof parameters);
