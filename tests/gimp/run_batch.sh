@@ -22,7 +22,7 @@ start_batch()
 {
     gimp-console -n -i -d -f -s --stack-trace-mode=never --batch-interpreter=plug-in-script-fu-eval --quit -b \
         "(begin (load \"$batch\") (w2w-people \"$scratch/people\" \"$scratch/people.xcf\"
-                                              #:preset \"fast\" #:optimization-steps 2 #:steps 3)
+                                              #:preset \"fast\" #:steps 2)
                 (display \"BATCH OK\") (newline))" >"$scratch/$1" 2>&1 &
     gimp=$!
 }

@@ -28,7 +28,7 @@ def test_cancel_and_go_on(image, photo):
     keys = ["!invert", "alt+p", "ctrl+a", "=3", "Tab", "alt+t", "ctrl+a", "=4", "Tab", "!invert2", "alt+o"]
     result = call("invert", "Invert", keys, image, [photo])
     assert result.index(0) == STATUS.SUCCESS, pdb.get_last_error()
-    assert "from" in recipe(result.index(1))
+    assert "history" in recipe(result.index(1))
 
 
 try:
