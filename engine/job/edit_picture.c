@@ -67,7 +67,7 @@ static const W2wParameter parameters[] = {
         .string = "ddim",
         .choices = method_names,
         .choice_labels = method_labels,
-        .label = N_("Meth_od"),
+        .label = N_("_Begin with"),
         .blurb = N_("What both renderings start from: ddim, the noise that leads to this picture, "
                     "or the picture with random noise."),
     },
@@ -76,7 +76,7 @@ static const W2wParameter parameters[] = {
         .type = W2W_PARAMETER_DOUBLE,
         .maximum = 1.0,
         .number = 0.8,
-        .label = N_("St_rength"),
+        .label = N_("Stre_ngth"),
         .blurb = N_("How far back to noise: near 0 little can change, with 1 everything can."),
     },
     {

@@ -60,7 +60,7 @@ static const W2wParameter parameters[] = {
         .name = "components",
         .type = W2W_PARAMETER_INT,
         .maximum = W2W_IDENTITY_MAX_COEFFICIENTS,
-        .label = N_("C_omponents"),
+        .label = N_("Compo_nents"),
         .blurb = N_("In how many of the space's components the person is sought; 0: the preset's. "
                     "Few keep to what all people have in common, many follow the picture."),
     },

@@ -24,7 +24,7 @@ case $script in
            batch="(begin (define w2w-scratch \"$scratch\") (load \"$script\"))" ;;
 esac
 set +e
-timeout 170 gimp-console -n -i -d -f -s --stack-trace-mode=never \
+timeout 600 gimp-console -n -i -d -f -s --stack-trace-mode=never \
     --batch-interpreter="$interpreter" --quit -b "$batch" >"$scratch/out" 2>"$scratch/err"
 code=$?
 set -e

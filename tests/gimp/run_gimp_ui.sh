@@ -24,7 +24,7 @@ openbox 2>/dev/null &
 manager=$!
 trap 'kill $manager' EXIT
 set +e
-timeout ${W2W_TEST_TIMEOUT:-160} gimp -n -d -f -s --stack-trace-mode=never --batch-interpreter=python-fu-eval --quit \
+timeout 300 gimp -n -d -f -s --stack-trace-mode=never --batch-interpreter=python-fu-eval --quit \
     -b "exec(compile(open('$script').read(), '$script', 'exec'))" \
     >"$W2W_TEST_SCRATCH/out" 2>"$W2W_TEST_SCRATCH/err"
 code=$?
