@@ -145,6 +145,43 @@ make_title (const W2wJob *job)
   return title;
 }
 
+static void
+layer_chosen (GtkWidget *combo,
+              gpointer   config)
+{
+  gint id;
+
+  if (gimp_int_combo_box_get_active (GIMP_INT_COMBO_BOX (combo), &id))
+    g_object_set (config, g_object_get_data (G_OBJECT (combo), "property"),
+                  gimp_layer_get_by_id (id), NULL);
+}
+
+/* On top. GIMP's own chooser for such an argument has all layers of all images. */
+static void
+add_layer_chooser (GimpProcedureDialog *dialog,
+                   GimpProcedureConfig *config,
+                   const W2wDialog     *description)
+{
+  GtkBox    *content = GTK_BOX (gtk_dialog_get_content_area (GTK_DIALOG (dialog)));
+  GtkWidget *box     = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  GtkWidget *label   = gtk_label_new_with_mnemonic (description->layer_label);
+  GtkWidget *combo   = gimp_layer_combo_box_new (description->layer_fits, NULL, NULL);
+  GimpLayer *chosen  = NULL;
+
+  g_object_get (config, description->layer, &chosen, NULL);
+  g_object_set_data (G_OBJECT (combo), "property", (gpointer) description->layer);
+  gimp_int_combo_box_connect (GIMP_INT_COMBO_BOX (combo),
+                              chosen != NULL ? gimp_item_get_id (GIMP_ITEM (chosen)) : -1,
+                              G_CALLBACK (layer_chosen), config, NULL);
+  g_clear_object (&chosen);
+  gtk_label_set_mnemonic_widget (GTK_LABEL (label), combo);
+  gtk_box_pack_start (GTK_BOX (box), label, FALSE, FALSE, 0);
+  gtk_box_pack_start (GTK_BOX (box), combo, TRUE, TRUE, 0);
+  gtk_box_pack_start (content, box, FALSE, FALSE, 0);
+  gtk_box_reorder_child (content, box, 0);
+  gtk_widget_show_all (box);
+}
+
 /* The offer to go on from what a cancelled call had found, and what it depends on. */
 typedef struct
 {
@@ -206,6 +243,8 @@ w2w_dialog_run (GimpProcedure       *procedure,
   dialog = GIMP_PROCEDURE_DIALOG (window);
   for (gint i = 0; description->extra[i] != NULL; i++)
     {
+      if (g_strcmp0 (description->extra[i], description->layer) == 0)
+        continue;
       g_ptr_array_add (subject, g_strdup (description->extra[i]));
       if (g_strcmp0 (description->extra[i], description->resume) == 0)
         set_up_offer (dialog, &offer, subject);
@@ -227,6 +266,8 @@ w2w_dialog_run (GimpProcedure       *procedure,
     {
       gimp_procedure_dialog_fill (dialog, "subject-box", NULL);
     }
+  if (description->layer != NULL)
+    add_layer_chooser (dialog, config, description);
   if (description->problem != NULL)
     show_problem (dialog, description->problem);
   if (offer.check != NULL)

@@ -13,6 +13,9 @@ typedef struct
 {
   const W2wJob         *job;
   const gchar * const  *extra;      /* arguments that no parameter declares; NULL terminated */
+  const gchar          *layer;      /* the layer among them, with a chooser of its own, or NULL */
+  const gchar          *layer_label;
+  GimpItemConstraintFunc layer_fits; /* which ones there are to choose from */
   const gchar          *resume;     /* the switch among them that goes on from what was kept, or NULL */
   gchar              *(*find_kept)  (gpointer user_data); /* a sentence about that; NULL: nothing is */
   gpointer              user_data;

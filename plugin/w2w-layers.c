@@ -126,6 +126,28 @@ find_box (const W2wJobResult *result,
   return TRUE;
 }
 
+/*
+ * What the layer itself carries is not the new one's. Taken away before the copy is part of the image:
+ * GIMP does not undo the replacing of a parasite without complaints.
+ */
+static GimpLayer *
+copy_without_parasites (GimpLayer *layer)
+{
+  const gchar * const names[] = { W2W_IDENTITY_PARASITE, W2W_RECIPE_PARASITE };
+  GimpLayer          *copy    = gimp_layer_copy (layer);
+
+  for (guint i = 0; copy != NULL && i < G_N_ELEMENTS (names); i++)
+    {
+      GimpParasite *parasite = gimp_item_get_parasite (GIMP_ITEM (copy), names[i]);
+
+      if (parasite != NULL)
+        gimp_item_detach_parasite (GIMP_ITEM (copy), names[i]);
+      g_clear_pointer (&parasite, gimp_parasite_free);
+    }
+
+  return copy;
+}
+
 GimpLayer *
 w2w_layer_new_from_region (GimpImage          *image,
                            GimpLayer          *original,
@@ -138,7 +160,7 @@ w2w_layer_new_from_region (GimpImage          *image,
 
   if (! find_box (result, &x, &y, error))
     return NULL;
-  layer = gimp_layer_copy (original);
+  layer = copy_without_parasites (original);
   if (! insert (image, layer, original, error))
     return NULL;
   gimp_item_set_name (GIMP_ITEM (layer), result->name);

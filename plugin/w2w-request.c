@@ -45,8 +45,8 @@ w2w_request_starts_from_nothing (const W2wJob *job)
 }
 
 /* Of a picture's layer, which may be a photograph: the identity may be another layer's. */
-static gboolean
-has_identity_layer (const W2wJob *job)
+gboolean
+w2w_request_has_identity_layer (const W2wJob *job)
 {
   return find_from_layer (job, W2W_PARAMETER_IDENTITY) != NULL && w2w_request_takes_pixels (job);
 }
@@ -57,7 +57,7 @@ w2w_request_list_arguments (const W2wJob  *job,
 {
   gint n = 0;
 
-  if (has_identity_layer (job))
+  if (w2w_request_has_identity_layer (job))
     names[n++] = W2W_IDENTITY_LAYER;
   if (identity_is_optional (job))
     names[n++] = W2W_BASE_MODEL;
@@ -70,7 +70,7 @@ void
 w2w_request_declare (GimpProcedure *procedure,
                      const W2wJob  *job)
 {
-  if (has_identity_layer (job))
+  if (w2w_request_has_identity_layer (job))
     gimp_procedure_add_layer_argument (procedure, W2W_IDENTITY_LAYER, _("Identit_y of layer"),
                                        _("The layer that carries the identity; none: the layer "
                                          "with the picture carries it itself."),
@@ -127,14 +127,16 @@ find_identity_layer (const W2wRequest *request)
 {
   g_autoptr (GimpLayer) layer = NULL;
 
-  if (has_identity_layer (request->job))
+  if (w2w_request_has_identity_layer (request->job))
     g_object_get (request->config, W2W_IDENTITY_LAYER, &layer, NULL);
 
   return layer != NULL ? GIMP_ITEM (layer) : GIMP_ITEM (request->drawables[0]);
 }
 
-static gboolean
-has_identity (GimpItem *item)
+gboolean
+w2w_request_item_has_identity (GimpImage *image,
+                               GimpItem  *item,
+                               gpointer   unused)
 {
   GBytes  *identity = w2w_layer_get_identity (item);
   gboolean has      = identity != NULL;
@@ -152,7 +154,7 @@ find_layer_with_identity (GimpItem **items)
     {
       GimpItem *found = NULL;
 
-      if (has_identity (items[i]))
+      if (w2w_request_item_has_identity (NULL, items[i], NULL))
         return items[i];
       if (gimp_item_is_group (items[i]))
         {
@@ -174,15 +176,16 @@ w2w_request_suggest_identity (W2wRequest *request)
   g_autofree GimpLayer **layers = NULL;
   GimpItem              *found;
 
-  if (! has_identity_layer (request->job))
+  if (! w2w_request_has_identity_layer (request->job))
     return;
   g_object_get (request->config, W2W_IDENTITY_LAYER, &chosen, NULL);
-  if ((chosen != NULL && gimp_item_is_valid (GIMP_ITEM (chosen))
-       && gimp_item_get_image (GIMP_ITEM (chosen)) == request->image)
-      || has_identity (GIMP_ITEM (request->drawables[0])))
+  if (chosen != NULL && gimp_item_is_valid (GIMP_ITEM (chosen))
+      && w2w_request_item_has_identity (NULL, GIMP_ITEM (chosen), NULL))
     return;
   layers = gimp_image_get_layers (request->image);
-  found  = find_layer_with_identity ((GimpItem **) layers);
+  found  = GIMP_ITEM (request->drawables[0]);
+  if (! w2w_request_item_has_identity (NULL, found, NULL))
+    found = find_layer_with_identity ((GimpItem **) layers);
   g_object_set (request->config, W2W_IDENTITY_LAYER, found, NULL);
 }
 
@@ -193,10 +196,10 @@ set_no_identity_error (const W2wRequest *request,
 {
   g_autofree gchar *name = gimp_item_get_name (layer);
 
-  if (has_identity_layer (request->job))
+  if (w2w_request_has_identity_layer (request->job))
     g_set_error (error, W2W_ERROR, W2W_ERROR_USAGE,
                  _("The layer “%s” carries no identity. Choose the layer that does, or make one "
-                   "with Filters ▸ Weights2Weights ▸ Invert."), name);
+                   "with Filters ▸ Weights2Weights ▸ Invert a Picture."), name);
   else if (identity_is_optional (request->job))
     g_set_error (error, W2W_ERROR, W2W_ERROR_USAGE,
                  _("The layer “%s” carries no identity. Choose a layer that Weights2Weights "
@@ -240,7 +243,7 @@ w2w_request_check_identity (W2wRequest *request,
   g_autoptr (GBytes) identity = NULL;
 
   /* The dialog has the rest to choose from. */
-  if (identity_is_optional (request->job) || has_identity_layer (request->job))
+  if (identity_is_optional (request->job) || w2w_request_has_identity_layer (request->job))
     return TRUE;
 
   return find_identity (request, &identity, error);

@@ -45,7 +45,16 @@ void        w2w_request_clear               (W2wRequest    *request);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (W2wRequest, w2w_request_clear)
 
-/* Chooses the layer whose identity it is where none is chosen: the first from above that has one. */
+/* May the identity be another layer's? And can it be this one's? */
+gboolean    w2w_request_has_identity_layer  (const W2wJob  *job);
+gboolean    w2w_request_item_has_identity   (GimpImage     *image,
+                                             GimpItem      *item,
+                                             gpointer       unused);
+
+/*
+ * Chooses the layer whose identity it is where none is chosen: the picture's own, else the first from
+ * above that has one.
+ */
 void        w2w_request_suggest_identity    (W2wRequest    *request);
 
 /*

@@ -67,7 +67,7 @@ static const W2wParameter parameters[] = {
         .string = "ddim",
         .choices = method_names,
         .choice_labels = method_labels,
-        .label = N_("_Begin with"),
+        .label = N_("Begin _from"),
         .blurb = N_("What both renderings start from: ddim, the noise that leads to this picture, "
                     "or the picture with random noise."),
     },

@@ -53,7 +53,7 @@ static const W2wParameter parameters[] = {
         .name = "lr",
         .type = W2W_PARAMETER_DOUBLE,
         .maximum = W2W_INVERSION_MAX_LR,
-        .label = N_("_Learning rate"),
+        .label = N_("Learnin_g rate"),
         .blurb = N_("How large the steps are; 0: the preset's."),
     },
     {

@@ -41,6 +41,7 @@ static GVariant *make_values(gint shade, gint steps)
     }
     g_variant_dict_insert(&values, "steps", "i", steps);
     g_variant_dict_insert(&values, "seed", "x", (gint64)3);
+    g_variant_dict_insert(&values, "no-picture", "b", TRUE);
     return g_variant_dict_end(&values);
 }
 
@@ -96,7 +97,7 @@ static gboolean run_to_the_end(W2wClient *client, gint shade, const char *subjec
     g_assert_no_error(error);
     g_assert_cmpuint(results->len, ==, 1);
     result = results->pdata[0];
-    g_assert_nonnull(result->picture);
+    g_assert_nonnull(result->identity);
     return strstr(result->recipe, "\"history\"") != NULL;
 }
 
