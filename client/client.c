@@ -16,6 +16,7 @@
 #include "client/launch.h"
 #include "client/protocol.h"
 #include "client/result.h"
+#include "client/shared_memory.h"
 #include "client/worker_folder.h"
 #include "engine/error.h"
 
@@ -331,7 +332,8 @@ static void wake(GCancellable *cancellable, gpointer context)
 
 /* Hands results on until the reply is there. Callbacks run without our context being the default.
  */
-static GVariant *wait_for_reply(Run *run, GVariant *arguments, GError **error)
+static GVariant *wait_for_reply(Run *run, GVariant *arguments, GUnixFDList *descriptors,
+                                GError **error)
 {
     W2wClient *client = run->client;
     GCancellable *cancellable = run->progress != NULL ? run->progress->cancellable : NULL;
@@ -341,9 +343,9 @@ static GVariant *wait_for_reply(Run *run, GVariant *arguments, GError **error)
     gulong handler = 0;
 
     g_main_context_push_thread_default(client->context);
-    g_dbus_connection_call(client->connection, NULL, W2W_PROTOCOL_PATH, W2W_PROTOCOL_INTERFACE,
-                           "Run", arguments, G_VARIANT_TYPE("()"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT,
-                           NULL, on_ready, &wait);
+    g_dbus_connection_call_with_unix_fd_list(
+        client->connection, NULL, W2W_PROTOCOL_PATH, W2W_PROTOCOL_INTERFACE, "Run", arguments,
+        G_VARIANT_TYPE("()"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, descriptors, NULL, on_ready, &wait);
     g_main_context_pop_thread_default(client->context);
     if (cancellable != NULL)
         handler = g_cancellable_connect(cancellable, G_CALLBACK(wake),
@@ -363,7 +365,8 @@ static GVariant *wait_for_reply(Run *run, GVariant *arguments, GError **error)
     if (handler != 0)
         g_cancellable_disconnect(cancellable, handler);
     take_signals(run); /* they came before the reply */
-    reply = g_dbus_connection_call_finish(client->connection, wait.result, error);
+    reply = g_dbus_connection_call_with_unix_fd_list_finish(client->connection, NULL, wait.result,
+                                                            error);
     g_object_unref(wait.result);
     return reply;
 }
@@ -399,7 +402,7 @@ static gboolean check_size(GVariant *values, GError **error)
     if (g_variant_get_size(values) > MAX_VALUES) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                     "The values have %" G_GSIZE_FORMAT
-                    " bytes; the worker takes up to %d. Is the identity file really one?",
+                    " bytes; the worker takes up to %d. Are all of the files really identities?",
                     g_variant_get_size(values), MAX_VALUES);
         return FALSE;
     }
@@ -418,12 +421,14 @@ gboolean w2w_client_run_resumable(W2wClient *client, const char *job, GVariant *
                                   const char *subject, gboolean resume, W2wJobResultFunc on_result,
                                   gpointer user_data, const W2wProgress *progress, GError **error)
 {
-    g_autoptr(GVariant) values = g_variant_ref_sink(given);
+    g_autoptr(GUnixFDList) descriptors = g_unix_fd_list_new();
+    g_autoptr(GVariant) values = w2w_shared_memory_pack(given, descriptors, error);
     g_autoptr(GVariant) reply = NULL;
     Run run = {.client = client, .on_result = on_result, .user_data = user_data};
     GError *problem = NULL;
 
-    if (progress != NULL && g_cancellable_set_error_if_cancelled(progress->cancellable, error))
+    if (values == NULL ||
+        (progress != NULL && g_cancellable_set_error_if_cancelled(progress->cancellable, error)))
         return FALSE;
     if (!check_size(values, error) || !ensure_connected(client, error))
         return FALSE;
@@ -432,7 +437,7 @@ gboolean w2w_client_run_resumable(W2wClient *client, const char *job, GVariant *
     reply = wait_for_reply(&run,
                            g_variant_new("(us^ay@a{sv}sb)", run.id, job, client->world, values,
                                          subject != NULL ? subject : "", resume),
-                           &problem);
+                           descriptors, &problem);
     if (problem != NULL) {
         g_clear_error(&run.error);
         explain(client, problem, error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reading results. Pixels are read, not mapped: memory that shrinks meanwhile cannot hurt. */
+/* Reading results. */
 #include "client/result.h"
 
-#include <errno.h>
 #include <unistd.h>
 
+#include "client/shared_memory.h"
 #include "engine/error.h"
 
 static char *get_string(GVariant *dictionary, const char *name)
@@ -13,21 +13,6 @@ static char *get_string(GVariant *dictionary, const char *name)
 
     g_variant_lookup(dictionary, name, "s", &string);
     return string;
-}
-
-static gboolean read_pixels(int descriptor, W2wPicture *picture)
-{
-    const gsize size = 3 * (gsize)picture->width * picture->height;
-    gsize n = 0;
-
-    while (n < size) {
-        const gssize n_read = pread(descriptor, picture->pixels + n, size - n, (off_t)n);
-
-        if (n_read == 0 || (n_read < 0 && errno != EINTR))
-            return FALSE;
-        n += MAX(n_read, 0);
-    }
-    return TRUE;
 }
 
 static W2wPicture *read_picture(GVariant *dictionary, gint32 handle, GUnixFDList *descriptors,
@@ -45,7 +30,9 @@ static W2wPicture *read_picture(GVariant *dictionary, gint32 handle, GUnixFDList
         return NULL;
     if (descriptors != NULL && handle >= 0 && handle < g_unix_fd_list_get_length(descriptors))
         descriptor = g_unix_fd_list_get(descriptors, handle, NULL);
-    complete = descriptor >= 0 && read_pixels(descriptor, picture);
+    complete =
+        descriptor >= 0 && w2w_shared_memory_read(descriptor, picture->pixels,
+                                                  3 * (gsize)picture->width * picture->height);
     if (descriptor >= 0)
         close(descriptor);
     if (!complete) {

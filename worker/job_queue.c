@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/protocol.h"
+#include "client/shared_memory.h"
 #include "engine/error.h"
 #include "worker/kept_results.h"
 #include "worker/models.h"
@@ -19,7 +20,8 @@ typedef struct {
     char *job;
     char *world;
     GVariant *values;
-    char *subject; /* "": the client gave none */
+    GUnixFDList *descriptors; /* of the values; may be NULL */
+    char *subject;            /* "": the client gave none */
     gboolean resume;
     W2wKeptResults *kept; /* the queue's */
     char *key;            /* in it; NULL: this job cannot be resumed */
@@ -46,6 +48,10 @@ static Task *task_new(GDBusMethodInvocation *invocation)
     task->invocation = invocation;
     task->connection = g_object_ref(g_dbus_method_invocation_get_connection(invocation));
     task->cancellable = g_cancellable_new();
+    task->descriptors =
+        g_dbus_message_get_unix_fd_list(g_dbus_method_invocation_get_message(invocation));
+    if (task->descriptors != NULL)
+        g_object_ref(task->descriptors);
     g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(us^ay@a{sv}sb)", &task->id,
                   &task->job, &task->world, &task->values, &task->subject, &task->resume);
     return task;
@@ -67,6 +73,7 @@ static void task_end(Task *task, GError *error)
     g_clear_error(&task->error);
     g_object_unref(task->connection);
     g_object_unref(task->cancellable);
+    g_clear_object(&task->descriptors);
     g_variant_unref(task->values);
     g_free(task->job);
     g_free(task->world);
@@ -154,6 +161,7 @@ static gboolean run(W2wJobQueue *queue, Task *task, GError **error)
 {
     const W2wProgress progress = {report, task, task->cancellable};
     const W2wJob *job = w2w_job_lookup(task->job);
+    g_autoptr(GVariant) given = NULL;
     g_autoptr(W2wValues) values = NULL;
     W2wPipeline *pipeline;
     gboolean loaded;
@@ -163,7 +171,8 @@ static gboolean run(W2wJobQueue *queue, Task *task, GError **error)
         return FALSE;
     }
     values = w2w_values_new(job->parameters, job->n_parameters);
-    if (!w2w_values_set_variant(values, task->values, error) ||
+    given = w2w_shared_memory_unpack(task->values, task->descriptors, error);
+    if (given == NULL || !w2w_values_set_variant(values, given, error) ||
         !w2w_progress_step(&progress, 0.0, "Opening the model", error))
         return FALSE;
     pipeline = w2w_models_get(queue->models, task->world, job, values, &loaded, error);

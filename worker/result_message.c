@@ -3,45 +3,17 @@
 #include "worker/result_message.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "client/protocol.h"
+#include "client/shared_memory.h"
 #include "engine/error.h"
-
-/* Sealed: nobody changes it, or its size, any more. -1: errno says why. */
-static int make_shared_pixels(const W2wPicture *picture)
-{
-    const gsize size = 3 * (gsize)picture->width * picture->height;
-    const int descriptor = memfd_create("w2w-picture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    gsize n = 0;
-
-    while (descriptor >= 0 && n < size) {
-        const gssize n_written = write(descriptor, picture->pixels + n, size - n);
-
-        if (n_written < 0 && errno != EINTR)
-            goto failed;
-        n += MAX(n_written, 0);
-    }
-    if (descriptor >= 0 && fcntl(descriptor, F_ADD_SEALS,
-                                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-        goto failed;
-    return descriptor;
-
-failed : {
-    const int saved = errno;
-
-    close(descriptor);
-    errno = saved;
-    return -1;
-}
-}
 
 static gboolean add_picture(GVariantDict *dictionary, const W2wPicture *picture,
                             GUnixFDList *descriptors, GError **error)
 {
-    const int descriptor = make_shared_pixels(picture);
+    const int descriptor =
+        w2w_shared_memory_new(picture->pixels, 3 * (gsize)picture->width * picture->height);
     gint handle;
 
     if (descriptor < 0) {
