@@ -110,6 +110,34 @@ def test_as_the_command_line(person):
         image.delete()
 
 
+def test_part_of_a_large_layer(person):
+    """The model sees a box of it, and nothing else changes; it is as on the command line."""
+    large = person.get_image().duplicate()
+    large.scale(1024, 1024)
+    image, layer = make_image(large.get_layers()[0], RGB, "u8", OFFSET, True)
+    source = same_image(image, person)
+    box = (300, 200, 520, 500)
+    path, _ = write_files(layer, "large")
+    before, result = edit(image, layer, source, crop="box", box=",".join(map(str, box)), **EDITED)
+    command_line("edit-picture", path, "--identity", write_identity(source, "person"), "--edits", EDITED["edits"],
+                 "--box", ",".join(map(str, box)), "--seed", "5", "--steps", "4", "-o", SCRATCH + "/cli.png")
+    loaded = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(SCRATCH + "/cli.png"))
+    expected, after = pixels(loaded.get_layers()[0]), raw_pixels(result)
+    side = max(box[2:])  # the model's picture is a square
+    n_changed = 0
+    for i, (old, new) in enumerate(zip(before, after)):
+        x, y = i % layer.get_width(), i // layer.get_width()
+        if not (abs(x - box[0] - box[2] / 2) <= side / 2 and abs(y - box[1] - box[3] / 2) <= side / 2):
+            assert old == new, f"the pixel at {x}, {y} changed"
+        if old[3] == 255:  # the command line's picture has no alpha
+            assert all(abs(a - b) <= 1 for a, b in zip(new[:3], expected[3 * i:3 * i + 3])), (x, y)
+        n_changed += old != new
+    assert n_changed > 10000, n_changed
+    loaded.delete()
+    image.delete()
+    large.delete()
+
+
 def test_own_identity(person):
     """The layer's own identity is taken where it has one, and no other is chosen."""
     image = person.get_image()
@@ -147,6 +175,7 @@ try:
     test_soft_edge(person)
     test_settings_at_zero(person)
     test_as_the_command_line(person)
+    test_part_of_a_large_layer(person)
     test_own_identity(person)
     test_errors(person)
     leave_worker_to_the_script()
