@@ -158,6 +158,15 @@ w2w_layer_new_from_region (GimpImage          *image,
   GimpLayer *layer;
   gint       x, y;
 
+  if (original == NULL || ! gimp_item_is_valid (GIMP_ITEM (original))
+      || gimp_drawable_get_width (GIMP_DRAWABLE (original)) != (gint) source->picture->width
+      || gimp_drawable_get_height (GIMP_DRAWABLE (original)) != (gint) source->picture->height)
+    {
+      g_set_error_literal (error, W2W_ERROR, W2W_ERROR_FAILED,
+                           _("The layer has got another size, or was removed, while its picture "
+                             "was edited. Try again."));
+      return NULL;
+    }
   if (! find_box (result, &x, &y, error))
     return NULL;
   layer = copy_without_parasites (original);

@@ -29,7 +29,8 @@ GimpLayer * w2w_layer_new_from_result (GimpImage          *image,
 
 /*
  * A copy of `original`, above it, in its own precision, with the result's picture in the region that
- * the result's report names (W2W_JOB_REGION_ONLY), through the selection: w2w-composite.h.
+ * the result's report names (W2W_JOB_REGION_ONLY), through the selection: w2w-composite.h. An error where
+ * `original` is gone or has another size than when `source` was read: images are not locked.
  */
 GimpLayer * w2w_layer_new_from_region (GimpImage          *image,
                                        GimpLayer          *original,

@@ -172,8 +172,10 @@ make_layers (W2wRequest *request,
   GimpLayer     *original = NULL;
   gboolean       done     = TRUE;
 
+  /* It may have been removed meanwhile. */
   if (gimp_core_object_array_get_length ((GObject **) request->drawables) > 0
-      && GIMP_IS_LAYER (request->drawables[0]))
+      && GIMP_IS_LAYER (request->drawables[0])
+      && gimp_item_is_valid (GIMP_ITEM (request->drawables[0])))
     above = original = GIMP_LAYER (request->drawables[0]);
   gimp_image_undo_group_start (request->image);
   /* From below: the first is on top, over what the user had chosen. */
@@ -181,7 +183,7 @@ make_layers (W2wRequest *request,
     {
       W2wJobResult *result = g_ptr_array_index (results, i - 1);
 
-      if (request->source != NULL)
+      if (request->source != NULL && original != NULL)
         name_after (original, result);
       if (makes_regions (request->job))
         above = w2w_layer_new_from_region (request->image, original, request->source, result,
