@@ -4,7 +4,7 @@
 ; picture, the person as the model knows it (inverted), older, and with glasses.
 ;
 ;   gimp-console-3.0 -i --batch-interpreter=plug-in-script-fu-eval --quit \
-;     -b '(begin (load "people.scm") (w2w-people "/home/me/portraits" "/home/me/people.xcf"))'
+;     -b '(begin (load "people.scm") (w2w-people "/path/to/portraits" "/path/to/people.xcf"))'
 ;
 ; More words for plug-in-w2w-invert may follow, by name: (w2w-people FOLDER XCF #:preset "fast").
 ;
