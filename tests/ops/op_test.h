@@ -153,8 +153,8 @@ W2wArray *w2w_op_golden_peek(const W2wOpGolden *entry, const char *suffix);
 typedef void (*W2wOpGoldenFunc)(const W2wOpGolden *entry, W2wOpCase *test);
 
 /*
- * All entries of ops.safetensors whose name starts with `prefix`, on every device, and the gradients
- * of their activations and LoRA factors.
+ * All entries of ops.safetensors whose name starts with `prefix`, on every device, and the
+ * gradients of their activations and LoRA factors.
  */
 void w2w_op_golden_check(W2wOpKind kind, const char *prefix, W2wGoldenLayout out_layout,
                          W2wOpGoldenFunc build);
