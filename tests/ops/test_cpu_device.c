@@ -178,6 +178,41 @@ static void test_views_of_one_storage(void)
         w2w_packed_weight_unref(weights[i]);
 }
 
+/* A layer and its gradient are made of one square array, and each packs it for itself. */
+static void test_layer_and_its_gradient(void)
+{
+    g_autoptr(W2wDevice) device = NULL;
+    const float values[] = {1.0f, 2.0f, 3.0f, 4.0f}, x[] = {1.0f, 0.0f};
+    const float expected[2][2] = {{1.0f, 3.0f}, {1.0f, 2.0f}}; /* a column, a row */
+    const gint64 shape[] = {2, 2};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wArray) weight = w2w_array_new_f32(2, shape, values, &error);
+    W2wOp op = {
+        .kind = W2W_OP_LINEAR, .out = {1, 1, 1, 2}, .in = {{1, 1, 1, 2}}, .weight = {weight}};
+    W2wKernel *kernels[2];
+
+    g_assert_no_error(error);
+    compute_type = W2W_COMPUTE_F32;
+    device = device_new(NULL, 1, NULL);
+    compute_type = W2W_COMPUTE_AUTO;
+    for (gint i = 0; i < 2; i++) {
+        op.params.linear.transposed = i == 1;
+        kernels[i] = w2w_kernel_prepare(device, &op, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(kernels[i]->scratch_size, ==, 0);
+    }
+    for (gint i = 0; i < 2; i++) {
+        float out[2];
+        const W2wOperands operands = {.in = {x}, .out = out};
+
+        w2w_kernel_run(kernels[i], &operands);
+        g_assert_cmpfloat(out[0], ==, expected[i][0]);
+        g_assert_cmpfloat(out[1], ==, expected[i][1]);
+    }
+    for (gint i = 0; i < 2; i++)
+        w2w_kernel_free(kernels[i]);
+}
+
 /* Else a new array at the old one's address would be taken for it. */
 static void test_keeps_source_alive(void)
 {
@@ -213,6 +248,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu-device/bfloat16", test_bfloat16);
     g_test_add_func("/cpu-device/packed-weight/packs-once-per-layout", test_packs_once_per_layout);
     g_test_add_func("/cpu-device/packed-weight/views-of-one-storage", test_views_of_one_storage);
+    g_test_add_func("/cpu-device/packed-weight/layer-and-its-gradient",
+                    test_layer_and_its_gradient);
     g_test_add_func("/cpu-device/packed-weight/keeps-source-alive", test_keeps_source_alive);
     g_test_add_func("/cpu-device/packed-weight/no-memory-is-an-error", test_no_memory_is_an_error);
     return g_test_run();
