@@ -37,7 +37,7 @@ static void run_on_doubles(const W2wKernel *parent, const W2wOperands *operands)
     const W2wComputeType type = parent->device->compute_type;
     const gint64 n_out = w2w_shape_n_elements(kernel->op.out);
     const double *in[W2W_N_SLOTS] = {NULL};
-    double *next = (double *)operands->scratch + kernel->n_scratch;
+    double *next;
     float *out = operands->out;
 
     if (type == W2W_COMPUTE_F64) {
@@ -46,6 +46,7 @@ static void run_on_doubles(const W2wKernel *parent, const W2wOperands *operands)
         kernel->run(kernel, in, operands->out, operands->scratch);
         return;
     }
+    next = (double *)operands->scratch + kernel->n_scratch;
     for (gint slot = 0; slot < W2W_N_SLOTS; slot++) {
         const float *from = operands->in[slot];
         const gint64 n = w2w_shape_n_elements(kernel->op.in[slot]);
