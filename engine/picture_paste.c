@@ -7,15 +7,19 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/picture_blur.h"
 #include "engine/picture_seam.h"
 #include "engine/picture_stretch.h"
 
-#define N_COLOURS   3
-#define N_DEEP      4
-#define RAMP_DIVIDE 16     /* of the box's side: how wide its edges fade */
-#define HALF_RANGE  127.5f /* −1 … 1 to differences of 8-bit values */
-#define DEEP_SCALE  257.0f /* 8-bit values to 16 bits */
-#define MAX_REGION  (256 * 1024 * 1024)
+#define N_COLOURS     3
+#define N_DEEP        4
+#define RAMP_DIVIDE   16     /* of the box's side: how wide its edges fade */
+#define HALF_RANGE    127.5f /* −1 … 1 to differences of 8-bit values */
+#define DEEP_SCALE    257.0f /* 8-bit values to 16 bits */
+#define LITTLE        8.0f   /* 8-bit values: up to here before and after differ little */
+#define MUCH          40.0f  /* from here on they differ much */
+#define SMOOTH_DIVIDE 48     /* where that changes, smooth over this part of the side */
+#define MAX_REGION    (256 * 1024 * 1024)
 
 /* How much is pasted at a place between 0 and 1 of a box's side, by which of its edges fade. */
 static float get_ramp(double place, gboolean low_fades, gboolean high_fades)
@@ -60,6 +64,34 @@ static gboolean match_colours(const W2wPicture *picture, const W2wPasteOptions *
     return w2w_seam_match(difference, width, height, N_COLOURS, weights, present, error);
 }
 
+/* How much of the crop, instead of `before`, what is new is held against: (height, width). */
+static float *make_shares(const W2wChange *change, GError **error)
+{
+    const gsize n = (gsize)change->width * change->height;
+    const guint radius = MAX(MAX(change->width, change->height) / SMOOTH_DIVIDE, 1);
+    W2W_AUTO_ALIGNED float *room = w2w_aligned_alloc(n, 2 * sizeof *room, "what is pasted", error);
+    float *shares =
+        room != NULL ? w2w_aligned_alloc(n, sizeof *shares, "what is pasted", error) : NULL;
+
+    if (shares == NULL)
+        return NULL;
+    for (gsize i = 0; i < n; i++) {
+        float most = 0.0f;
+
+        for (gsize c = 0; c < N_COLOURS; c++)
+            most = MAX(most, HALF_RANGE * fabsf(change->after[i * N_COLOURS + c] -
+                                                change->before[i * N_COLOURS + c]));
+        room[i] = most;
+    }
+    w2w_field_blur(room, change->width, change->height, radius, room + n, shares);
+    for (gsize i = 0; i < n; i++) {
+        const float share = CLAMP((shares[i] - LITTLE) / (MUCH - LITTLE), 0.0f, 1.0f);
+
+        shares[i] = share * share * (3.0f - 2.0f * share);
+    }
+    return shares;
+}
+
 /* after − before in 8-bit values, (height, width, 3), colours matched. */
 static float *make_difference(const W2wPicture *picture, const W2wChange *change,
                               const W2wPasteOptions *options, GError **error)
@@ -68,10 +100,20 @@ static float *make_difference(const W2wPicture *picture, const W2wChange *change
     W2W_AUTO_ALIGNED float *difference =
         w2w_aligned_alloc(n, sizeof *difference, "what is pasted", error);
 
+    W2W_AUTO_ALIGNED float *shares = NULL;
+
     if (difference == NULL)
         return NULL;
     for (gsize i = 0; i < n; i++)
         difference[i] = HALF_RANGE * (change->after[i] - change->before[i]);
+    if (change->crop != NULL) {
+        shares = make_shares(change, error);
+        if (shares == NULL)
+            return NULL;
+        for (gsize i = 0; i < n; i++)
+            difference[i] +=
+                HALF_RANGE * shares[i / N_COLOURS] * (change->before[i] - change->crop[i]);
+    }
     if (options->match_colours &&
         !match_colours(picture, options, change->width, change->height, difference, error))
         return NULL;

@@ -4,8 +4,7 @@
  * the picture's own size.
  *
  * Only differences are pasted: picture + weight · (after − before). What did not change keeps its
- * every bit, and details that the model's size or its VAE cannot hold stay in the picture. With the
- * crop itself for `before`, the crop is replaced.
+ * every bit, and details that the model's size or its VAE cannot hold stay in the picture.
  *
  * The weight is the mask's value, and falls to 0 along those edges of the box that lie inside of
  * the picture, over a sixteenth of the box's side, so that no edge of a crop shows.
@@ -16,10 +15,15 @@
 
 G_BEGIN_DECLS
 
-/* A model's pictures of one size, (height, width, 3) in −1 … 1. */
+/*
+ * A model's pictures of one size, (height, width, 3) in −1 … 1. Where they differ much, details of
+ * the picture that `before` lacks would show through as ghosts; `crop` is the box as the model was
+ * shown it, which takes the place of `before` there, the more they differ: what is new replaces
+ * what was. NULL: differences are differences.
+ */
 typedef struct {
     guint width, height;
-    const float *before, *after;
+    const float *before, *after, *crop;
 } W2wChange;
 
 typedef struct {

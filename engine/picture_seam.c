@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "engine/memory.h"
+#include "engine/picture_blur.h"
 #include "engine/picture_stretch.h"
 
 #define MAX_CELLS     32 /* of the grid, on each side */
@@ -16,30 +17,6 @@
 typedef struct {
     double weight, sums[MAX_CHANNELS];
 } Cell;
-
-/* The mean over (2 radius + 1)² values, of those that there are. */
-static void blur(const float *in, guint width, guint height, guint radius, float *between,
-                 float *out)
-{
-    for (gint64 y = 0; y < height; y++)
-        for (gint64 x = 0; x < width; x++) {
-            const gint64 low = MAX(x - radius, 0), high = MIN(x + radius, (gint64)width - 1);
-            double sum = 0.0;
-
-            for (gint64 i = low; i <= high; i++)
-                sum += in[y * width + i];
-            between[y * width + x] = (float)(sum / (double)(high - low + 1));
-        }
-    for (gint64 y = 0; y < height; y++)
-        for (gint64 x = 0; x < width; x++) {
-            const gint64 low = MAX(y - radius, 0), high = MIN(y + radius, (gint64)height - 1);
-            double sum = 0.0;
-
-            for (gint64 i = low; i <= high; i++)
-                sum += between[i * width + x];
-            out[y * width + x] = (float)(sum / (double)(high - low + 1));
-        }
-}
 
 /* Near to what is pasted, and the less of it the more; nothing beyond the picture. */
 static float *make_band(const float *weights, const float *present, guint width, guint height,
@@ -55,7 +32,7 @@ static float *make_band(const float *weights, const float *present, guint width,
     band = w2w_aligned_alloc(n, sizeof *band, "a seam", error);
     if (band == NULL)
         return NULL;
-    blur(weights, width, height, radius, between, band);
+    w2w_field_blur(weights, width, height, radius, between, band);
     for (gsize i = 0; i < n; i++)
         band[i] *= MAX(present[i] - weights[i], 0.0f);
     return band;

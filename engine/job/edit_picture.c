@@ -25,13 +25,13 @@
 #define LEAST_SHIFT   0.05 /* of a score, to be reported */
 
 typedef enum {
-    METHOD_DDIM,
     METHOD_NOISE,
+    METHOD_DDIM,
 } Method;
 
-static const char *const method_names[] = {"ddim", "noise", NULL};
-static const char *const method_labels[] = {N_("The picture's own noise (DDIM inversion)"),
-                                            N_("Random noise"), NULL};
+static const char *const method_names[] = {"noise", "ddim", NULL};
+static const char *const method_labels[] = {N_("Random noise"),
+                                            N_("The picture's own noise (DDIM inversion)"), NULL};
 static const char *const metric_labels[] = {N_("As the population varies"),
                                             N_("Euclidean, as in the paper"), NULL};
 
@@ -64,7 +64,7 @@ static const W2wParameter parameters[] = {
     {
         .name = "method",
         .type = W2W_PARAMETER_CHOICE,
-        .string = "ddim",
+        .string = "noise",
         .choices = method_names,
         .choice_labels = method_labels,
         .label = N_("Begin _from"),
@@ -119,18 +119,15 @@ static void edit_picture_clear(EditPicture *edit)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EditPicture, edit_picture_clear)
 
-/* DDIM's way back is DDIM's. */
+/* Both methods go along DDIM's timesteps. */
 static gboolean choose_scheduler(EditPicture *edit, const W2wValues *values, GError **error)
 {
     W2wSchedulerKind *scheduler = &edit->rendering.options.scheduler;
-    const gboolean was_chosen = w2w_values_get_choice(values, "scheduler") > 0;
 
-    if (edit->method != METHOD_DDIM)
-        return TRUE;
-    if (was_chosen && *scheduler != W2W_SCHEDULER_DDIM) {
+    if (w2w_values_get_choice(values, "scheduler") > 0 && *scheduler != W2W_SCHEDULER_DDIM) {
         g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
-                    "The method ddim renders with the scheduler ddim: leave the scheduler %s out, "
-                    "or choose the method noise.",
+                    "A picture is edited along the timesteps of the scheduler ddim: leave the "
+                    "scheduler %s out.",
                     w2w_scheduler_names[*scheduler]);
         return FALSE;
     }
@@ -195,36 +192,46 @@ static void pair_clear(Pair *pair)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pair, pair_clear)
 
-static gboolean render_pair(const EditPicture *edit, W2wPipeline *pipeline, Pair *pair,
-                            const W2wProgress *progress, GError **error)
+/* Both from the noise that leads to the crop. */
+static gboolean render_inverted(const EditPicture *edit, W2wPipeline *pipeline,
+                                W2wRenderOptions *options, Pair *pair, const W2wProgress *progress,
+                                GError **error)
 {
-    W2wRenderOptions options = edit->rendering.options;
-    W2wProgressPart part = {.whole = progress, .count = edit->method == METHOD_DDIM ? 3 : 2};
+    W2wProgressPart part = {.whole = progress, .count = 3};
     const W2wProgress part_progress = w2w_progress_part(&part);
     W2W_AUTO_ALIGNED float *noised = NULL;
-    g_autoptr(W2wPicture) crop = w2w_crop_cut(edit->input.picture, &edit->input.box,
-                                              (guint)options.width, (guint)options.height, error);
 
-    if (crop == NULL)
+    options->identity = edit->before;
+    noised = w2w_pipeline_invert_ddim(pipeline, options, N_PREDICTIONS, &part_progress, error);
+    if (noised == NULL)
         return FALSE;
-    options.init_picture = crop;
-    options.strength = edit->strength;
-    options.identity = edit->before;
-    if (edit->method == METHOD_DDIM) {
-        noised = w2w_pipeline_invert_ddim(pipeline, &options, N_PREDICTIONS, &part_progress, error);
-        if (noised == NULL)
-            return FALSE;
-        options.init_picture = NULL;
-        options.noised_latents = noised;
-        part.index++;
-    }
-    pair->before = w2w_pipeline_render_float(pipeline, &options, &part_progress, error);
+    options->init_picture = NULL;
+    options->noised_latents = noised;
+    part.index++;
+    pair->before = w2w_pipeline_render_float(pipeline, options, &part_progress, error);
     if (pair->before == NULL)
         return FALSE;
     part.index++;
-    options.identity = edit->after;
-    pair->after = w2w_pipeline_render_float(pipeline, &options, &part_progress, error);
+    options->identity = edit->after;
+    pair->after = w2w_pipeline_render_float(pipeline, options, &part_progress, error);
     return pair->after != NULL;
+}
+
+static gboolean render_pair(const EditPicture *edit, W2wPipeline *pipeline, const W2wPicture *crop,
+                            Pair *pair, const W2wProgress *progress, GError **error)
+{
+    W2wRenderOptions options = edit->rendering.options;
+
+    options.init_picture = crop;
+    options.strength = edit->strength;
+    switch (edit->method) {
+    case METHOD_NOISE:
+        return w2w_pipeline_change_picture(pipeline, &options, edit->before, &pair->before,
+                                           &pair->after, progress, error);
+    case METHOD_DDIM:
+        return render_inverted(edit, pipeline, &options, pair, progress, error);
+    }
+    g_assert_not_reached();
 }
 
 /* The whole picture, or the box alone. */
@@ -240,16 +247,23 @@ static W2wPicture *make_picture(const EditPicture *edit, W2wPipeline *pipeline,
         .mask = input->given_mask,
         .match_colours = !w2w_values_get_switch(values, "keep-colours"),
     };
-    W2wChange change = {(guint)options->width, (guint)options->height, NULL, NULL};
+    W2wChange change = {.width = (guint)options->width, .height = (guint)options->height};
     g_auto(Pair) pair = {NULL, NULL};
+    W2W_AUTO_ALIGNED float *crop_image = NULL;
+    g_autoptr(W2wPicture) crop = NULL;
     g_autoptr(W2wPicture) picture = NULL;
 
     if (is_unchanged(edit))
         return region_only ? w2w_crop_cut(input->picture, &input->box, (guint)input->box.width,
                                           (guint)input->box.height, error)
                            : w2w_picture_copy(input->picture, error);
-    if (!render_pair(edit, pipeline, &pair, progress, error))
+    crop = w2w_crop_cut(input->picture, &input->box, change.width, change.height, error);
+    if (crop == NULL || !render_pair(edit, pipeline, crop, &pair, progress, error))
         return NULL;
+    crop_image = w2w_picture_to_image(crop, options->width, options->height, error);
+    if (crop_image == NULL)
+        return NULL;
+    change.crop = crop_image;
     change.before = pair.before;
     change.after = pair.after;
     if (region_only)

@@ -118,3 +118,25 @@ gboolean w2w_pipeline_encode_init(W2wPipeline *pipeline, const W2wRenderOptions 
         latents[e] = (latents[e] + std[e] * noise[e]) * scaling_factor;
     return TRUE;
 }
+
+gboolean w2w_pipeline_encode_mean(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                  float *latents, GError **error)
+{
+    const gint downscale = pipeline->sizes.downscale;
+    const gsize n = (gsize)(options->height / downscale) * (gsize)(options->width / downscale) *
+                    (gsize)pipeline->sizes.latent_channels;
+    const float scaling_factor = (float)w2w_vae_get_scaling_factor(pipeline->vae);
+    W2W_AUTO_ALIGNED float *std = w2w_aligned_alloc(n, sizeof *std, "the latents", error);
+
+    if (std == NULL)
+        return FALSE;
+    if (options->init_image != NULL
+            ? !w2w_pipeline_encode_image(pipeline, options->init_image, options->width,
+                                         options->height, latents, std, error)
+            : !w2w_pipeline_encode_picture(pipeline, options->init_picture, options->width,
+                                           options->height, latents, std, error))
+        return FALSE;
+    for (gsize e = 0; e < n; e++)
+        latents[e] *= scaling_factor;
+    return TRUE;
+}

@@ -57,7 +57,6 @@ static gboolean start(Inversion *inversion, const W2wRenderOptions *options, GEr
 /* The mean of what the VAE makes of the picture: the middle, which is its best single answer. */
 static gboolean encode(Inversion *inversion, const W2wRenderOptions *options, GError **error)
 {
-    const float scaling_factor = (float)w2w_vae_get_scaling_factor(inversion->pipeline->vae);
     const gsize n = inversion->n;
 
     inversion->latents = w2w_aligned_alloc(n, sizeof(float), "the latents", error);
@@ -69,18 +68,7 @@ static gboolean encode(Inversion *inversion, const W2wRenderOptions *options, GE
     inversion->predicted = w2w_aligned_alloc(n, sizeof(float), "the latents", error);
     if (inversion->predicted == NULL)
         return FALSE;
-    /* `noisier` takes the standard deviation, which nobody needs. */
-    if (options->init_image != NULL
-            ? !w2w_pipeline_encode_image(inversion->pipeline, options->init_image, options->width,
-                                         options->height, inversion->latents, inversion->noisier,
-                                         error)
-            : !w2w_pipeline_encode_picture(inversion->pipeline, options->init_picture,
-                                           options->width, options->height, inversion->latents,
-                                           inversion->noisier, error))
-        return FALSE;
-    for (gsize i = 0; i < n; i++)
-        inversion->latents[i] *= scaling_factor;
-    return TRUE;
+    return w2w_pipeline_encode_mean(inversion->pipeline, options, inversion->latents, error);
 }
 
 /* Call i undone: the noisier latents are what makes its prediction lead to these. */

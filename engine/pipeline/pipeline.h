@@ -111,7 +111,19 @@ W2wPicture *w2w_pipeline_render(W2wPipeline *pipeline, const W2wRenderOptions *o
 float *w2w_pipeline_invert_ddim(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                 guint n_predictions, const W2wProgress *progress, GError **error);
 
-/* The same without the last step: "image" (1,height,width,3) as the VAE gives it; free with
+/*
+ * What becomes of the options' picture where `options->identity` takes the place of `before` (NULL:
+ * the base model): two images (1,height,width,3), the picture itself as the VAE gives it back and
+ * the changed one, equal to the bit where both identities are. The last `strength` of the
+ * trajectory counts. Scheduler DDIM, whose timesteps are used; noise from the seed. Free both with
+ * w2w_aligned_free(). Errors as of rendering.
+ */
+gboolean w2w_pipeline_change_picture(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                     const W2wIdentity *before, float **before_image,
+                                     float **after_image, const W2wProgress *progress,
+                                     GError **error);
+
+/* Rendering without the last step: "image" (1,height,width,3) as the VAE gives it; free with
  * w2w_aligned_free(). */
 float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                  const W2wProgress *progress, GError **error);

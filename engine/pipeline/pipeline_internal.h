@@ -2,7 +2,8 @@
 /*
  * The pipeline from the inside. pipeline.c opens and checks the parts, plans.c keeps what was
  * planned, lora.c carries identities into the UNet's plans, merge.c other LoRAs into weights,
- * text.c prompts, encode.c pictures, render.c samples, invert_ddim.c goes back to the noise.
+ * text.c prompts, encode.c pictures, render.c samples, invert_ddim.c goes back to
+ * the noise, change_picture.c follows what an identity changes in a picture.
  */
 #pragma once
 
@@ -127,6 +128,18 @@ gboolean w2w_pipeline_check_size(const W2wPipeline *pipeline, gint width, gint h
 gboolean w2w_pipeline_check_options(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                     GError **error);
 
+/*
+ * One call of the UNet with the kept plan's identity and text: "noise_pred" (n), with the options'
+ * guidance, uncond + scale · (cond − uncond), where the plan has a batch of 2. Both buffers have
+ * place for the batch; the first `n` of model_input are filled.
+ */
+void w2w_pipeline_predict(W2wPipeline *pipeline, W2wKeptPlan *kept, const W2wRenderOptions *options,
+                          double timestep, gsize n, float *model_input, float *noise_pred);
+
+/* "image" (1, 8h, 8w, 3) of latents (1,h,w,c) as the UNet has them, which are scaled in place. */
+float *w2w_pipeline_decode(W2wPipeline *pipeline, float *latents, gint height, gint width,
+                           GError **error);
+
 /* W2W_ERROR_FAILED where one of them is not finite. */
 gboolean w2w_pipeline_check_latents(const float *latents, gsize n, GError **error);
 
@@ -145,5 +158,9 @@ gboolean w2w_pipeline_draw(W2wPipeline *pipeline, W2wGenerator *generator, gsize
  */
 gboolean w2w_pipeline_encode_init(W2wPipeline *pipeline, const W2wRenderOptions *options,
                                   W2wGenerator *generator, float *latents, GError **error);
+
+/* The same without drawing: the mean. */
+gboolean w2w_pipeline_encode_mean(W2wPipeline *pipeline, const W2wRenderOptions *options,
+                                  float *latents, GError **error);
 
 G_END_DECLS

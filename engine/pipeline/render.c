@@ -193,33 +193,40 @@ static gboolean make_latents(Rendering *rendering, GError **error)
     return rendering->noise_pred != NULL && fill_latents(rendering, error);
 }
 
-/* Noise of one call: uncond + scale · (cond − uncond), into the first picture's place. */
+void w2w_pipeline_predict(W2wPipeline *pipeline, W2wKeptPlan *kept, const W2wRenderOptions *options,
+                          double timestep, gsize n, float *model_input, float *noise_pred)
+{
+    const float guidance = (float)options->guidance_scale;
+    const float timesteps[2] = {(float)timestep, (float)timestep};
+    const float *cond = noise_pred + n;
+
+    if (kept->batch == 2)
+        memcpy(model_input + n, model_input, n * sizeof *model_input);
+    w2w_plan_set_input(kept->plan, "latents", model_input);
+    w2w_plan_set_input(kept->plan, "timesteps", timesteps);
+    w2w_plan_replay(kept->plan);
+    w2w_plan_get_output(kept->plan, "noise_pred", noise_pred);
+    pipeline->counts.n_unet_calls++;
+    if (kept->batch == 2)
+        for (gsize e = 0; e < n; e++)
+            noise_pred[e] += guidance * (cond[e] - noise_pred[e]);
+}
+
 static void call_unet(Rendering *rendering, W2wKeptPlan *kept, guint i)
 {
     const float scale = (float)w2w_scheduler_get_input_scale(rendering->scheduler, i);
-    const float guidance = (float)rendering->options->guidance_scale;
     const double t = rendering->timesteps[i];
-    const float timesteps[2] = {(float)t, (float)t};
     const gsize n = rendering->n;
-    float *uncond = rendering->noise_pred;
-    const float *cond = rendering->noise_pred + n;
 
-    for (guint b = 0; b < rendering->batch; b++)
-        for (gsize e = 0; e < n; e++)
-            rendering->model_input[b * n + e] = scale * rendering->latents[e];
+    for (gsize e = 0; e < n; e++)
+        rendering->model_input[e] = scale * rendering->latents[e];
     /* Delayed injection: the layout is the base's, details are the identity's. */
     w2w_pipeline_set_lora(rendering->pipeline, kept,
                           rendering->base != NULL && t > rendering->options->from_timestep
                               ? rendering->base
                               : rendering->identity);
-    w2w_plan_set_input(kept->plan, "latents", rendering->model_input);
-    w2w_plan_set_input(kept->plan, "timesteps", timesteps);
-    w2w_plan_replay(kept->plan);
-    w2w_plan_get_output(kept->plan, "noise_pred", rendering->noise_pred);
-    rendering->pipeline->counts.n_unet_calls++;
-    if (rendering->batch == 2)
-        for (gsize e = 0; e < n; e++)
-            uncond[e] += guidance * (cond[e] - uncond[e]);
+    w2w_pipeline_predict(rendering->pipeline, kept, rendering->options, rendering->timesteps[i], n,
+                         rendering->model_input, rendering->noise_pred);
 }
 
 gboolean w2w_pipeline_check_latents(const float *latents, gsize n, GError **error)
@@ -256,22 +263,23 @@ static gboolean sample(Rendering *rendering, W2wKeptPlan *kept, GError **error)
     return w2w_pipeline_check_latents(rendering->latents, rendering->n, error);
 }
 
-static float *decode(Rendering *rendering, GError **error)
+float *w2w_pipeline_decode(W2wPipeline *pipeline, float *latents, gint height, gint width,
+                           GError **error)
 {
-    const float scaling_factor = (float)w2w_vae_get_scaling_factor(rendering->pipeline->vae);
-    W2wKeptPlan *kept = w2w_pipeline_get_decode_plan(rendering->pipeline, rendering->height,
-                                                     rendering->width, error);
+    const float scaling_factor = (float)w2w_vae_get_scaling_factor(pipeline->vae);
+    const gsize side = (gsize)pipeline->sizes.downscale;
+    const gsize n_pixels = (gsize)height * (gsize)width;
+    W2wKeptPlan *kept = w2w_pipeline_get_decode_plan(pipeline, height, width, error);
     float *image;
 
     if (kept == NULL)
         return NULL;
-    image = w2w_aligned_alloc((gsize)rendering->options->width * (gsize)rendering->options->height,
-                              3 * sizeof *image, "a picture", error);
+    image = w2w_aligned_alloc(n_pixels * side * side, 3 * sizeof *image, "a picture", error);
     if (image == NULL)
         return NULL;
-    for (gsize e = 0; e < rendering->n; e++)
-        rendering->latents[e] /= scaling_factor;
-    w2w_plan_set_input(kept->plan, "latents", rendering->latents);
+    for (gsize e = 0; e < n_pixels * (gsize)pipeline->sizes.latent_channels; e++)
+        latents[e] /= scaling_factor;
+    w2w_plan_set_input(kept->plan, "latents", latents);
     w2w_plan_replay(kept->plan);
     w2w_plan_get_output(kept->plan, "image", image);
     return image;
@@ -307,7 +315,8 @@ float *w2w_pipeline_render_float(W2wPipeline *pipeline, const W2wRenderOptions *
         !w2w_pipeline_set_text(pipeline, kept, options->prompt, negative_prompt, error) ||
         !make_latents(&rendering, error) || !sample(&rendering, kept, error))
         return NULL;
-    image = decode(&rendering, error);
+    image =
+        w2w_pipeline_decode(pipeline, rendering.latents, rendering.height, rendering.width, error);
     if (image == NULL || !w2w_mapped_files_check(error) ||
         !w2w_progress_step(progress, 1.0, "Done", error))
         return NULL;
