@@ -8,7 +8,7 @@ image-to-image a strength, and what came out: the number of calls (0: nothing is
 sigmas, and at a few calls the timestep, the sigma (neither after the last call) and one latent before it. That latent is 1 times the initial sigma at first, or
 image and noise mixed; the model is a stand-in, eps = 0.3 scaled x + 0.1 sin(timestep). The noise schedule and the
 sigmas are float32 as ever, everything that follows from them float64: the error of diffusers' own float32 grows to 1e-5 over hundreds
-of steps.
+of steps. "inverse" goes the other way, from 1 with DDIMInverseScheduler: how many timesteps, their sum, and the latent at the end.
 """
 import json
 import sys
@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler, StableDiffusionImg2ImgPipeline
+from diffusers import DDIMInverseScheduler, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler, StableDiffusionImg2ImgPipeline
 
 SD = dict(_class_name="PNDMScheduler", num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", trained_betas=None,
           skip_prk_steps=True, set_alpha_to_one=False, prediction_type="epsilon", timestep_spacing="leading", steps_offset=1, clip_sample=False)
@@ -77,6 +77,18 @@ def run(kind, change, n_steps, strength):
             "at": [[i] + short(*([timesteps[i].item(), sigmas[i]] if i < n else []), latents[i]) for i in at if i <= n]}
 
 
+def invert(change, n_steps):
+    """From 1 back to noise: the number of timesteps, their sum, and the latent at the end."""
+    scheduler = DDIMInverseScheduler.from_config({k: v for k, v in (SD | change).items() if v != "absent"})
+    scheduler.alphas_cumprod, scheduler.initial_alpha_cumprod = scheduler.alphas_cumprod.double(), scheduler.initial_alpha_cumprod.double()
+    scheduler.set_timesteps(n_steps)
+    x = torch.ones(1, dtype=FLOAT64)
+    for t in scheduler.timesteps:
+        x = scheduler.step(0.3 * x + 0.1 * torch.sin(t.double()), t, x).prev_sample
+    return {"steps": n_steps} | ({"change": change} if change else {}) | {
+        "n": len(scheduler.timesteps), "sum": scheduler.timesteps.double().sum().item(), "latent": json.loads(f"{x.item():.8g}")}
+
+
 def case(kind, n_steps, change={}, strength=None):
     change = {k: v for k, v in change.items() if k not in SD or SD[k] != v}
     what = {"kind": kind, "steps": n_steps} | ({"change": change} if change else {}) | ({"strength": strength} if strength is not None else {})
@@ -124,8 +136,10 @@ for i, kind in enumerate(KINDS):
         case(kind, n_steps, {"final_sigmas_type": "sigma_min"})
 case("dpmpp-2m-karras", 17, {"final_sigmas_type": "sigma_min", "sigma_min": 0.01, "solver_type": "heun"})  # its last step goes up
 case("dpmpp-2m", 8, {"num_train_timesteps": 8, "timestep_spacing": "linspace", "lambda_min_clipped": -2.2}, 0.157)  # equal sigmas, but before
+inverse = [invert(change, n_steps) for change in ({}, {"timestep_spacing": "trailing"}, {"steps_offset": 0}, {"set_alpha_to_one": True}, {"set_alpha_to_one": True, "steps_offset": 0},
+                                                  {"clip_sample": True}, {"clip_sample": True, "clip_sample_range": 0.4}, {"beta_schedule": "linear"}) for n_steps in (1, 2, 7, 20, 50, 999)]
 for what in left_out:
     print(what)
-json.dump({"made_with": {"diffusers": diffusers.__version__, "torch": torch.__version__}, "config": SD, "image": IMAGE, "noise": NOISE, "cases": cases},
+json.dump({"made_with": {"diffusers": diffusers.__version__, "torch": torch.__version__}, "config": SD, "image": IMAGE, "noise": NOISE, "inverse": inverse, "cases": cases},
           open(sys.argv[1], "w"), separators=(",", ":"))
 print(len(cases), "cases")

@@ -3,7 +3,7 @@
  * Schedulers against diffusers' with many configs, numbers of steps and strengths
  * (scheduler_cases.json, which make_scheduler_cases.py explains).
  */
-#include "engine/diffusion/scheduler.h"
+#include "engine/diffusion/ddim_inverse.h"
 
 #include <math.h>
 #include <string.h>
@@ -174,6 +174,80 @@ static void test_every_case_is_as_diffusers(gconstpointer data)
     g_assert_cmpuint(n_checked, >, 0);
 }
 
+/* From 1 back to noise, through all calls from the last to the first. */
+static void check_inverse(JsonObject *file, JsonObject *test_case)
+{
+    const guint n_steps = (guint)json_object_get_int_member(test_case, "steps");
+    g_autofree char *text = config_of_case(file, test_case);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wScheduler) scheduler =
+        scheduler_fixture_open_text(W2W_SCHEDULER_DDIM, text, &error);
+    const double *timesteps;
+    double sum = 0;
+    guint n_calls;
+    float x = 1;
+
+    g_test_message("%u steps with %s", n_steps, text);
+    g_assert_no_error(error);
+    w2w_scheduler_start(scheduler, n_steps, &error);
+    g_assert_no_error(error);
+    timesteps = w2w_scheduler_get_timesteps(scheduler, &n_calls);
+    g_assert_cmpuint(n_calls, ==, json_object_get_int_member(test_case, "n"));
+    for (guint i = n_calls; i-- > 0;) {
+        const float noise_pred = 0.3f * x + 0.1f * (float)sin(timesteps[i]);
+
+        w2w_ddim_inverse_step(scheduler, i, 1, &noise_pred, &x, &x);
+        sum += timesteps[i];
+    }
+    g_assert_cmpfloat(sum, ==, json_object_get_double_member(test_case, "sum"));
+    assert_near(x, json_object_get_double_member(test_case, "latent"), TOLERANCE);
+}
+
+static void test_inverse_is_as_diffusers(void)
+{
+    g_autofree char *path = g_test_build_filename(G_TEST_DIST, "scheduler_cases.json", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) file = w2w_json_load(path, &error);
+    JsonArray *cases;
+
+    g_assert_no_error(error);
+    cases = json_object_get_array_member(file, "inverse");
+    g_assert_cmpuint(json_array_get_length(cases), >, 0);
+    for (guint i = 0; i < json_array_get_length(cases); i++)
+        check_inverse(file, json_array_get_object_element(cases, i));
+}
+
+/* With the same predictions there and back, one is where one was, from any part of the way. */
+static void test_inverse_undoes_ddim(void)
+{
+    enum { N = 7 };
+    g_autoptr(JsonObject) config = scheduler_fixture_model_config();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wScheduler) scheduler =
+        scheduler_fixture_open_object(W2W_SCHEDULER_DDIM, config, &error);
+    float start[N], latents[N], predictions[64][N];
+    guint n_calls;
+
+    g_assert_no_error(error);
+    w2w_scheduler_stop_clipping(scheduler);
+    w2w_scheduler_start_from(scheduler, 20, 0.8, &error);
+    g_assert_no_error(error);
+    w2w_scheduler_get_timesteps(scheduler, &n_calls);
+    g_assert_cmpuint(n_calls, ==, 16);
+    for (guint j = 0; j < N; j++)
+        start[j] = latents[j] = 3.0f * sinf((float)j);
+    for (guint i = 0; i < n_calls; i++) {
+        for (guint j = 0; j < N; j++)
+            predictions[i][j] = cosf((float)(3 * i + j)) + 0.2f * latents[j];
+        w2w_scheduler_step(scheduler, i, N, predictions[i], latents, &error);
+        g_assert_no_error(error);
+    }
+    for (guint i = n_calls; i-- > 0;)
+        w2w_ddim_inverse_step(scheduler, i, N, predictions[i], latents, latents);
+    for (guint j = 0; j < N; j++)
+        assert_near(latents[j], start[j], TOLERANCE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -183,5 +257,7 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(path, GUINT_TO_POINTER(kind), test_every_case_is_as_diffusers);
     }
+    g_test_add_func("/scheduler/ddim-inverse-is-as-diffusers", test_inverse_is_as_diffusers);
+    g_test_add_func("/scheduler/ddim-inverse-undoes-ddim", test_inverse_undoes_ddim);
     return scheduler_fixture_run();
 }
