@@ -6,6 +6,10 @@
  * What differs between the two goes into the picture, where the mask is. So what the edit does not
  * touch stays as it was, with every detail that the model's size and its VAE lose, and an edit of
  * nothing changes nothing.
+ *
+ * The noise is random by default, at each step such that the unchanged identity leads back to the
+ * picture: more of an edit is seen so than with the noise that DDIM inversion finds, which holds
+ * on to the picture (glasses do not appear, a bald head keeps its hair).
  */
 #include <math.h>
 #include <string.h>
@@ -19,6 +23,7 @@
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 #include "engine/memory.h"
+#include "engine/models/model_parts.h"
 #include "engine/picture_paste.h"
 
 #define N_PREDICTIONS 3    /* of each step back to noise */
@@ -75,9 +80,10 @@ static const W2wParameter parameters[] = {
         .name = "strength",
         .type = W2W_PARAMETER_DOUBLE,
         .maximum = 1.0,
-        .number = 0.8,
+        .number = 1.0,
         .label = N_("Stre_ngth"),
-        .blurb = N_("How far back to noise: near 0 little can change, with 1 everything can."),
+        .blurb = N_("How far back to noise: with 1 everything can change, near 0 only the finest "
+                    "details."),
     },
     {
         .name = "keep-colours",
@@ -106,7 +112,7 @@ typedef struct {
     W2wRendering rendering; /* of `after` */
     W2wPictureInput input;
     Method method;
-    double strength;
+    double strength, timestep; /* how far back, and to where */
 } EditPicture;
 
 static void edit_picture_clear(EditPicture *edit)
@@ -118,6 +124,21 @@ static void edit_picture_clear(EditPicture *edit)
     w2w_picture_input_clear(&edit->input);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EditPicture, edit_picture_clear)
+
+/* Where the way back ends, which says too whether there is any. */
+static gboolean find_timestep(EditPicture *edit, W2wWorld *world, GError **error)
+{
+    g_autofree char *path = w2w_model_scheduler_path(w2w_world_get_model_directory(world));
+    g_autoptr(W2wScheduler) scheduler =
+        w2w_scheduler_new_from_file(W2W_SCHEDULER_DDIM, path, error);
+    guint n_timesteps;
+
+    if (scheduler == NULL ||
+        !w2w_scheduler_start_from(scheduler, edit->rendering.options.steps, edit->strength, error))
+        return FALSE;
+    edit->timestep = w2w_scheduler_get_timesteps(scheduler, &n_timesteps)[0];
+    return TRUE;
+}
 
 /* Both methods go along DDIM's timesteps. */
 static gboolean choose_scheduler(EditPicture *edit, const W2wValues *values, GError **error)
@@ -159,7 +180,7 @@ static gboolean edit_picture_init(EditPicture *edit, W2wWorld *world, const W2wV
                                            w2w_values_get_choice(values, "metric"), error);
     return edit->after != NULL &&
            w2w_rendering_init(&edit->rendering, world, values, edit->after, error) &&
-           choose_scheduler(edit, values, error) &&
+           choose_scheduler(edit, values, error) && find_timestep(edit, world, error) &&
            w2w_picture_input_init(&edit->input, values, (guint)edit->rendering.options.width,
                                   (guint)edit->rendering.options.height, error);
 }
@@ -328,6 +349,7 @@ static char *make_report(const EditPicture *edit, W2wPipeline *pipeline, GError 
     json_object_set_boolean_member(report, "unchanged", is_unchanged(edit));
     json_object_set_string_member(report, "method", method_names[edit->method]);
     json_object_set_double_member(report, "strength", edit->strength);
+    json_object_set_double_member(report, "timestep", edit->timestep);
     if (!report_scores(edit, card, report, error))
         return NULL;
     return w2w_json_write_object(report);

@@ -254,6 +254,41 @@ static void test_edit_out_of_range_warns(void)
     g_assert_nonnull(strstr(result->err, "Young"));
 }
 
+/* Picture and changed identity; without settings the picture that it was. */
+static void test_edit_picture(void)
+{
+    g_autofree char *person = in_folder("deep/people/person-5.safetensors");
+    g_autofree char *picture = in_folder("deep/people/person-5.png");
+    g_autofree char *out = in_folder("pictured.png");
+    g_autofree char *out_identity = in_folder("pictured.safetensors");
+    g_autofree char *edited = in_folder("edited-alike.safetensors");
+    g_autofree char *same = in_folder("pictured-same.png");
+    g_autoptr(CliResult) result =
+        cli_run("edit-picture", picture, "--identity", person, "--direction", "Young=-0.8",
+                "--seed=1", "-o", out, SMALL, NULL);
+    g_autoptr(CliResult) alike = cli_run("edit", "--identity", person, "--direction", "Young=-0.8",
+                                         "--no-picture", "-o", edited, NULL);
+    g_autoptr(CliResult) nothing =
+        cli_run("edit-picture", picture, "--identity", person, "-o", same, SMALL, NULL);
+    g_autoptr(CliResult) wrong =
+        cli_run("edit-picture", picture, "--identity", person, "-o", out_identity, SMALL, NULL);
+    g_autoptr(W2wIdentity) a = NULL;
+    g_autoptr(W2wIdentity) b = NULL;
+
+    cli_assert_code(result, 0);
+    g_assert_nonnull(strstr(result->out, "Box:"));
+    cli_assert_code(alike, 0);
+    cli_assert_code(nothing, 0);
+    assert_same_pixels(same, picture);
+    assert_other_picture(out, picture);
+    a = w2w_identity_load(out_identity, NULL);
+    b = w2w_identity_load(edited, NULL);
+    g_assert_cmpmem(a->coefficients, a->n_coefficients * sizeof(float), b->coefficients,
+                    b->n_coefficients * sizeof(float));
+    cli_assert_code(wrong, 2);
+    g_assert_nonnull(strstr(wrong->err, "must end in .png"));
+}
+
 static void test_unknown_direction(void)
 {
     g_autofree char *person = in_folder("deep/people/person-5.safetensors");
@@ -479,6 +514,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/jobs/edit-of-nothing", test_edit_of_nothing);
     g_test_add_func("/cli/jobs/edit-metrics-differ", test_edit_metrics_differ);
     g_test_add_func("/cli/jobs/edit-out-of-range-warns", test_edit_out_of_range_warns);
+    g_test_add_func("/cli/jobs/edit-picture", test_edit_picture);
     g_test_add_func("/cli/jobs/unknown-direction", test_unknown_direction);
     g_test_add_func("/cli/jobs/render", test_render);
     g_test_add_func("/cli/jobs/long-prompt-is-told", test_long_prompt_is_told);

@@ -188,6 +188,94 @@ static void test_kinds(void)
     }
 }
 
+static GBytes *write_and_read(const W2wPicture *picture)
+{
+    g_autofree char *dir = temporary_dir();
+    g_autofree char *path = g_build_filename(dir, "a.png", NULL);
+    g_autoptr(GError) error = NULL;
+    char *contents;
+    gsize length;
+
+    w2w_png_write(picture, path, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(g_file_get_contents(path, &contents, &length, NULL));
+    g_unlink(path);
+    g_rmdir(dir);
+    return g_bytes_new_take(contents, length);
+}
+
+/* What 8-bit RGB cannot hold is kept, in files of as many bits and channels as it needs; the
+ * 8-bit pixels are the same as without. */
+static void test_deep(void)
+{
+    static const struct {
+        int colour_type, bit_depth;
+        guint8 row[16]; /* two pixels */
+        guint16 expected[8];
+        guint8 written_depth, written_type; /* 0: nothing to keep */
+    } cases[] = {
+        {PNG_COLOR_TYPE_RGB, 8, {1, 2, 3, 4, 5, 6}, {0}, 0, 0},
+        {PNG_COLOR_TYPE_GRAY, 4, {0x1f}, {0}, 0, 0},
+        {PNG_COLOR_TYPE_GRAY,
+         16,
+         {0x12, 0x34, 0xff, 0xff},
+         {0x1234, 0x1234, 0x1234, 65535, 65535, 65535, 65535, 65535},
+         16,
+         PNG_COLOR_TYPE_RGB},
+        {PNG_COLOR_TYPE_RGB,
+         16,
+         {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0},
+         {256, 512, 768, 65535, 1024, 1280, 1536, 65535},
+         16,
+         PNG_COLOR_TYPE_RGB},
+        {PNG_COLOR_TYPE_GRAY_ALPHA,
+         8,
+         {10, 255, 10, 0},
+         {2570, 2570, 2570, 65535, 2570, 2570, 2570, 0},
+         8,
+         PNG_COLOR_TYPE_RGB_ALPHA},
+        {PNG_COLOR_TYPE_RGB_ALPHA,
+         16,
+         {0, 1, 0, 2, 0, 3, 0x80, 1, 9, 9, 9, 9, 9, 9, 0, 0},
+         {1, 2, 3, 0x8001, 0x909, 0x909, 0x909, 0},
+         16,
+         PNG_COLOR_TYPE_RGB_ALPHA},
+        {PNG_COLOR_TYPE_PALETTE,
+         8,
+         {0, 1},
+         {65535, 0, 0, 65535, 0, 65535, 0, 0},
+         8,
+         PNG_COLOR_TYPE_RGB_ALPHA},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GBytes) bytes =
+            make_png(cases[i].colour_type, cases[i].bit_depth, FALSE, 2, 3, cases[i].row);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(W2wPicture) deep = w2w_png_read_deep_bytes(bytes, "x.png", &error);
+        g_autoptr(W2wPicture) plain = w2w_png_read_bytes(bytes, "x.png", &error);
+        g_autoptr(W2wPicture) back = NULL;
+        g_autoptr(GBytes) written = NULL;
+        const guint8 *header;
+
+        g_assert_no_error(error);
+        g_assert_null(plain->deep);
+        g_assert_cmpmem(deep->pixels, 2 * 3 * 3, plain->pixels, 2 * 3 * 3);
+        g_assert_true((deep->deep != NULL) == (cases[i].written_depth != 0));
+        if (deep->deep == NULL)
+            continue;
+        for (guint y = 0; y < 3; y++)
+            g_assert_cmpmem(deep->deep + 8 * y, 16, cases[i].expected, 16);
+        written = write_and_read(deep);
+        header = g_bytes_get_data(written, NULL);
+        g_assert_cmpuint(header[24], ==, cases[i].written_depth);
+        g_assert_cmpuint(header[25], ==, cases[i].written_type);
+        back = w2w_png_read_deep_bytes(written, "y.png", &error);
+        g_assert_no_error(error);
+        g_assert_cmpmem(back->deep, 2 * 3 * 8, deep->deep, 2 * 3 * 8);
+    }
+}
+
 static void set_size(GBytes *bytes, guint32 width, guint32 height)
 {
     guint8 *data = (guint8 *)g_bytes_get_data(bytes, NULL);
@@ -319,6 +407,7 @@ int main(int argc, char **argv)
     g_test_add_func("/png/encode-refused", test_encode_refused);
     g_test_add_func("/png/write-refused", test_write_refused);
     g_test_add_func("/png/every-kind-becomes-rgb", test_kinds);
+    g_test_add_func("/png/alpha-and-16-bits-are-kept", test_deep);
     g_test_add_func("/png/size-is-limited", test_size_limits);
     g_test_add_func("/png/hostile-chunks", test_hostile_chunks);
     g_test_add_func("/png/more-pixels-than-bytes", test_more_pixels_than_bytes);

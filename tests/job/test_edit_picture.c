@@ -350,6 +350,7 @@ static void test_recipe(void)
     identity = w2w_identity_from_bytes(result->identity, "the result", NULL);
     g_assert_cmpstr(identity->recipe, ==, result->recipe);
     report = parse(result->report);
+    g_assert_cmpfloat(json_object_get_double_member(report, "timestep"), ==, 251.0);
     moved = json_object_get_array_member(report, "moved");
     for (guint i = 0; i < json_array_get_length(moved); i++) {
         JsonObject *row = json_array_get_object_element(moved, i);
@@ -385,6 +386,7 @@ static void test_refused(void)
         {"box", "1,2,99999999999,4", "x,y,width,height"},
         {"box", "500,0,20,20", "outside"},
         {"crop", "box", "there is none"},
+        {"strength", "0.1", "leaves none of 4 steps"},
         {"scheduler", "pndm", "ddim"},
         {"edits", "Yuong=1", "Young"},
     };
