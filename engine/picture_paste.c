@@ -13,12 +13,14 @@
 
 #define N_COLOURS     3
 #define N_DEEP        4
-#define RAMP_DIVIDE   16     /* of the box's side: how wide its edges fade */
-#define HALF_RANGE    127.5f /* −1 … 1 to differences of 8-bit values */
-#define DEEP_SCALE    257.0f /* 8-bit values to 16 bits */
-#define LITTLE        8.0f   /* 8-bit values: up to here before and after differ little */
-#define MUCH          40.0f  /* from here on they differ much */
-#define SMOOTH_DIVIDE 48     /* where that changes, smooth over this part of the side */
+#define RAMP_DIVIDE   16        /* of the box's side: how wide its edges fade */
+#define HALF_RANGE    127.5f    /* −1 … 1 to differences of 8-bit values */
+#define DEEP_SCALE    257.0f    /* 8-bit values to 16 bits */
+#define LITTLE        8.0f      /* 8-bit values: up to here before and after differ little */
+#define MUCH          40.0f     /* from here on they differ much */
+#define SMOOTH_DIVIDE 48        /* where that changes, smooth over this part of the side */
+#define SHARE         N_COLOURS /* channels of the field: three differences, a share, the crop */
+#define CROP          (SHARE + 1)
 #define MAX_REGION    (256 * 1024 * 1024)
 
 /* How much is pasted at a place between 0 and 1 of a box's side, by which of its edges fade. */
@@ -64,6 +66,11 @@ static gboolean match_colours(const W2wPicture *picture, const W2wPasteOptions *
     return w2w_seam_match(difference, width, height, N_COLOURS, weights, present, error);
 }
 
+static guint get_n_channels(const W2wChange *change)
+{
+    return change->crop != NULL ? CROP + N_COLOURS : N_COLOURS;
+}
+
 /* How much of the crop, instead of `before`, what is new is held against: (height, width). */
 static float *make_shares(const W2wChange *change, GError **error)
 {
@@ -92,32 +99,65 @@ static float *make_shares(const W2wChange *change, GError **error)
     return shares;
 }
 
-/* after − before in 8-bit values, (height, width, 3), colours matched. */
-static float *make_difference(const W2wPicture *picture, const W2wChange *change,
-                              const W2wPasteOptions *options, GError **error)
+/*
+ * What is pasted, stretched to the box: after − before in 8-bit values, colours matched; and of a
+ * change with a crop, how much the crop is replaced, and with that share the crop.
+ */
+static W2wStretch *make_field(const W2wPicture *picture, const W2wChange *change,
+                              const W2wPasteOptions *options, guint first, guint count,
+                              GError **error)
 {
-    const gsize n = (gsize)change->width * change->height * N_COLOURS;
+    const guint n_channels = get_n_channels(change);
+    const gsize n = (gsize)change->width * change->height;
     W2W_AUTO_ALIGNED float *difference =
-        w2w_aligned_alloc(n, sizeof *difference, "what is pasted", error);
-
+        w2w_aligned_alloc(n, N_COLOURS * sizeof *difference, "what is pasted", error);
     W2W_AUTO_ALIGNED float *shares = NULL;
+    W2W_AUTO_ALIGNED float *field = NULL;
 
     if (difference == NULL)
         return NULL;
-    for (gsize i = 0; i < n; i++)
+    for (gsize i = 0; i < n * N_COLOURS; i++)
         difference[i] = HALF_RANGE * (change->after[i] - change->before[i]);
     if (change->crop != NULL) {
         shares = make_shares(change, error);
         if (shares == NULL)
             return NULL;
-        for (gsize i = 0; i < n; i++)
+        for (gsize i = 0; i < n * N_COLOURS; i++)
             difference[i] +=
                 HALF_RANGE * shares[i / N_COLOURS] * (change->before[i] - change->crop[i]);
     }
     if (options->match_colours &&
         !match_colours(picture, options, change->width, change->height, difference, error))
         return NULL;
-    return g_steal_pointer(&difference);
+    field = w2w_aligned_alloc(n, n_channels * sizeof *field, "what is pasted", error);
+    if (field == NULL)
+        return NULL;
+    for (gsize i = 0; i < n; i++) {
+        float *out = field + i * n_channels;
+
+        for (gsize c = 0; c < N_COLOURS; c++)
+            out[c] = difference[i * N_COLOURS + c];
+        if (shares != NULL) {
+            out[SHARE] = shares[i];
+            for (gsize c = 0; c < N_COLOURS; c++)
+                out[CROP + c] = HALF_RANGE * (change->crop[i * N_COLOURS + c] + 1.0f);
+        }
+    }
+    return w2w_stretch_new(field, change->width, change->height, n_channels,
+                           (guint)options->box.width, (guint)options->box.height, first, count,
+                           error);
+}
+
+/*
+ * What a pixel of the picture changes by, in place of the field's first colours. Details that the
+ * crop is too small for stand beside it in the picture: they go with what is replaced.
+ */
+static void take_details(float *values, guint n_channels, const guint8 *pixel)
+{
+    const float share = n_channels > N_COLOURS ? CLAMP(values[SHARE], 0.0f, 1.0f) : 0.0f;
+
+    for (guint c = 0; share > 0.0f && c < N_COLOURS; c++)
+        values[c] += share * (values[CROP + c] - (float)pixel[c]);
 }
 
 static guint8 change_u8(guint8 value, float difference)
@@ -167,7 +207,7 @@ gboolean w2w_picture_paste(W2wPicture *picture, const W2wChange *change,
     const W2wBox *box = &options->box;
     const gint left = MAX(box->x, 0), right = MIN(box->x + box->width, (gint)picture->width);
     const gint top = MAX(box->y, 0), bottom = MIN(box->y + box->height, (gint)picture->height);
-    W2W_AUTO_ALIGNED float *difference = NULL;
+    const guint n_channels = get_n_channels(change);
     W2W_AUTO_ALIGNED float *row = NULL;
     g_autoptr(W2wStretch) stretch = NULL;
 
@@ -175,13 +215,9 @@ gboolean w2w_picture_paste(W2wPicture *picture, const W2wChange *change,
         return FALSE;
     if (left >= right || top >= bottom)
         return TRUE;
-    difference = make_difference(picture, change, options, error);
-    if (difference == NULL)
-        return FALSE;
     stretch =
-        w2w_stretch_new(difference, change->width, change->height, N_COLOURS, (guint)box->width,
-                        (guint)box->height, (guint)(left - box->x), (guint)(right - left), error);
-    row = stretch != NULL ? w2w_aligned_alloc((gsize)(right - left), N_COLOURS * sizeof *row,
+        make_field(picture, change, options, (guint)(left - box->x), (guint)(right - left), error);
+    row = stretch != NULL ? w2w_aligned_alloc((gsize)(right - left), n_channels * sizeof *row,
                                               "what is pasted", error)
                           : NULL;
     if (row == NULL)
@@ -193,11 +229,14 @@ gboolean w2w_picture_paste(W2wPicture *picture, const W2wChange *change,
         for (gint x = left; x < right; x++) {
             const gsize i = (gsize)y * picture->width + (gsize)x;
             const guint8 inside = options->mask != NULL ? options->mask->values[i] : G_MAXUINT8;
+            float *values = row + (gsize)(x - left) * n_channels;
 
-            if (inside != 0)
-                change_pixel(picture, i, row + (gsize)(x - left) * N_COLOURS,
-                             inside / 255.0f * vertical *
-                                 column_ramp(picture, box, (x - box->x + 0.5) / box->width));
+            if (inside == 0)
+                continue;
+            take_details(values, n_channels, picture->pixels + i * N_COLOURS);
+            change_pixel(picture, i, values,
+                         inside / 255.0f * vertical *
+                             column_ramp(picture, box, (x - box->x + 0.5) / box->width));
         }
     }
     return TRUE;
@@ -208,7 +247,7 @@ W2wPicture *w2w_picture_paste_region(const W2wPicture *picture, const W2wChange 
 {
     const W2wBox *box = &options->box;
     const guint width = (guint)box->width, height = (guint)box->height;
-    W2W_AUTO_ALIGNED float *difference = NULL;
+    const guint n_channels = get_n_channels(change);
     W2W_AUTO_ALIGNED float *row = NULL;
     g_autoptr(W2wStretch) stretch = NULL;
     g_autoptr(W2wPicture) region = NULL;
@@ -221,14 +260,12 @@ W2wPicture *w2w_picture_paste_region(const W2wPicture *picture, const W2wChange 
                     height);
         return NULL;
     }
-    difference = make_difference(picture, change, options, error);
-    region = difference != NULL ? w2w_crop_cut(picture, box, width, height, error) : NULL;
+    region = w2w_crop_cut(picture, box, width, height, error);
     if (region == NULL)
         return NULL;
-    stretch = w2w_stretch_new(difference, change->width, change->height, N_COLOURS, width, height,
-                              0, width, error);
+    stretch = make_field(picture, change, options, 0, width, error);
     row = stretch != NULL
-              ? w2w_aligned_alloc(width, N_COLOURS * sizeof *row, "what is pasted", error)
+              ? w2w_aligned_alloc(width, n_channels * sizeof *row, "what is pasted", error)
               : NULL;
     if (row == NULL)
         return NULL;
@@ -236,9 +273,14 @@ W2wPicture *w2w_picture_paste_region(const W2wPicture *picture, const W2wChange 
         const float vertical = row_ramp(picture, box, (y + 0.5) / height);
 
         w2w_stretch_get_row(stretch, y, row);
-        for (guint x = 0; x < width; x++)
-            change_pixel(region, (gsize)y * width + x, row + (gsize)x * N_COLOURS,
+        for (guint x = 0; x < width; x++) {
+            const gsize i = (gsize)y * width + x;
+            float *values = row + (gsize)x * n_channels;
+
+            take_details(values, n_channels, region->pixels + i * N_COLOURS);
+            change_pixel(region, i, values,
                          vertical * column_ramp(picture, box, (x + 0.5) / width));
+        }
     }
     return g_steal_pointer(&region);
 }

@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  * A model's pictures of one size, (height, width, 3) in −1 … 1. Where they differ much, details of
  * the picture that `before` lacks would show through as ghosts; `crop` is the box as the model was
  * shown it, which takes the place of `before` there, the more they differ: what is new replaces
- * what was. NULL: differences are differences.
+ * what was, with the details that the crop is too small for. NULL: differences are differences.
  */
 typedef struct {
     guint width, height;

@@ -514,6 +514,40 @@ static void test_paste_replaces(void)
     g_assert_cmpuint(picture->pixels[(32 * 64 + 56) * 3], ==, 25); /* -0.804 */
 }
 
+/* Details that the model's size cannot hold stay where little changes, and go with what is
+ * replaced. */
+static void test_paste_details(void)
+{
+    const W2wBox box = {0, 0, 128, 128};
+    g_autofree float *before = make_image(32, FALSE, 0.0f);
+    g_autofree float *after = make_image(32, FALSE, 0.0f);
+    g_autofree float *crop = NULL;
+    g_autoptr(W2wPicture) picture = make_picture(128, 128);
+    const W2wPasteOptions options = {box, NULL, FALSE};
+    W2wChange change = {32, 32, before, after, NULL};
+    g_autoptr(W2wPicture) region = NULL;
+
+    for (guint i = 0; i < 128 * 128 * 3; i++) /* a chequerboard, which is grey at a quarter */
+        picture->pixels[i] = (i / 3 + i / 3 / 128) % 2 == 0 ? 60 : 196;
+    change.crop = crop = make_image(32, FALSE, 1.0f / 255.0f); /* 128 */
+    for (guint y = 0; y < 32; y++)
+        for (guint x = 0; x < 32; x++)
+            for (guint c = 0; c < 3; c++)
+                after[(y * 32 + x) * 3 + c] = x < 16 ? 0.02f : -0.804f;
+    region = w2w_picture_paste_region(picture, &change, &options, NULL);
+    paste(picture, &change, box, NULL, FALSE);
+    assert_same(region, picture);
+    for (guint y = 0; y < 128; y++)
+        for (guint x = 0; x < 128; x++) {
+            const guint8 value = picture->pixels[(y * 128 + x) * 3];
+
+            if (x < 50)
+                g_assert_cmpuint(value, ==, (x + y) % 2 == 0 ? 63 : 199);
+            if (x > 78)
+                g_assert_cmpuint(value, ==, 25);
+        }
+}
+
 /* A tint of the whole rendering is gone: nothing is left of it, inside or at the seam. */
 static void test_seam_tint(void)
 {
@@ -650,6 +684,7 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/paste/16-bits", test_paste_deep);
     g_test_add_func("/picture/paste/edges-of-the-crop-fade", test_paste_fades);
     g_test_add_func("/picture/paste/replaces-what-changes-much", test_paste_replaces);
+    g_test_add_func("/picture/paste/details", test_paste_details);
     g_test_add_func("/picture/seam/tint", test_seam_tint);
     g_test_add_func("/picture/seam/gradient", test_seam_gradient);
     g_test_add_func("/picture/seam/agrees", test_seam_agrees);
