@@ -63,7 +63,10 @@ static void report_losses(const W2wInversion *inversion, JsonObject *report)
         json_object_set_double_member(point, "loss", round_to(running[step - 1], LOSS_DIGITS));
         json_array_add_object_element(curve, point);
     }
-    json_object_set_array_member(report, "loss_curve", curve);
+    if (json_array_get_length(curve) > 0)
+        json_object_set_array_member(report, "loss_curve", curve);
+    else
+        json_array_unref(curve);
 }
 
 static gboolean report_distance(W2wSpace *space, const W2wIdentity *identity, JsonObject *report,
