@@ -82,6 +82,12 @@ static void draw_timesteps(W2wInversion *inversion)
     }
 }
 
+static void negate(const float *noise, gsize n, float *out)
+{
+    for (gsize i = 0; i < n; i++)
+        out[i] = -noise[i];
+}
+
 static void draw_noise(W2wInversion *inversion)
 {
     const W2wInversionRecipe *recipe = &inversion->recipe;
@@ -91,8 +97,7 @@ static void draw_noise(W2wInversion *inversion)
         float *noise = inversion->noise + b * n;
 
         if (recipe->antithetic && b % 2 == 1)
-            for (gsize i = 0; i < n; i++)
-                noise[i] = -noise[i - (gssize)n];
+            negate(noise - n, n, noise);
         else if (inversion->noises != NULL)
             memcpy(noise,
                    inversion->noises +
