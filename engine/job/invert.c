@@ -7,6 +7,7 @@
  */
 #include <math.h>
 
+#include "engine/error.h"
 #include "engine/formats/json_writer.h"
 #include "engine/job/invert_input.h"
 #include "engine/job/invert_report.h"
@@ -18,7 +19,8 @@
 
 /* Parts of the job's time, for its progress: until the steps begin, and until they are done. */
 #define STEPS_BEGIN 0.05
-#define STEPS_END   0.9
+#define STEPS_END   0.8
+#define HELD_END    0.95 /* where the held loss is asked for */
 
 static const char *const preset_labels[] = {
     N_("As the paper"), N_("As the paper, for drawings and the like"), N_("Fast"), NULL};
@@ -257,7 +259,9 @@ static gboolean seek(Run *run, GError **error)
     if (inversion == NULL)
         return FALSE;
     if (!w2w_inversion_run(inversion, &steps_progress, &problem)) {
-        if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        /* Asked to stop, or gone astray: what was found before that is not lost. */
+        if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
+            g_error_matches(problem, W2W_ERROR, W2W_ERROR_FAILED))
             take_identity(run, inversion, NULL);
         g_propagate_error(error, problem);
         return FALSE;
@@ -279,7 +283,7 @@ static gboolean measure_held(Run *run, GError **error)
         {"mean_person", NULL, 0},
         {"this_person", run->identity->coefficients, run->identity->n_coefficients},
     };
-    Span span = {run->progress, STEPS_END, STEPS_END};
+    Span span = {run->progress, STEPS_END, HELD_END};
     const W2wProgress progress = use_span(&span);
     g_autoptr(W2wHeldLoss) held = w2w_held_loss_new(run->pipeline, &run->input.problem, error);
     JsonObject *object = json_object_new();
@@ -298,13 +302,14 @@ static gboolean measure_held(Run *run, GError **error)
 
 static W2wJobResult *finish(Run *run, const W2wValues *values, GError **error)
 {
-    Span span = {run->progress, STEPS_END, 1.0};
+    const gboolean held = w2w_values_get_switch(values, "held-loss");
+    Span span = {run->progress, held ? HELD_END : STEPS_END, 1.0};
     const W2wProgress progress = use_span(&span);
     g_autoptr(JsonObject) recipe = make_recipe(run);
     g_auto(W2wRendering) rendering = {0};
     W2wJobResult *result;
 
-    if (w2w_values_get_switch(values, "held-loss") && !measure_held(run, error))
+    if (held && !measure_held(run, error))
         return NULL;
     if (!w2w_rendering_init_of_world(&rendering, run->input.world, run->identity, error))
         return NULL;
@@ -349,7 +354,8 @@ static gboolean run_job(W2wPipeline *pipeline, const W2wValues *values, W2wJobRe
     if (prepare(&run, values, &problem) && seek(&run, &problem))
         result = finish(&run, values, &problem);
     if (result == NULL) {
-        if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
+            g_error_matches(problem, W2W_ERROR, W2W_ERROR_FAILED))
             hand_out_best(&run, on_result, user_data);
         g_propagate_error(error, problem);
         return FALSE;

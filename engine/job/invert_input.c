@@ -88,6 +88,8 @@ gboolean w2w_invert_input_init(W2wInvertInput *invert, W2wWorld *world, const W2
             return FALSE;
         invert->problem.start = invert->from->coefficients;
         invert->problem.n_start = invert->from->n_coefficients;
+        if (w2w_values_get_double(values, "lr") == 0.0)
+            invert->recipe.lr *= W2W_INVERSION_RESUMED_LR;
     }
     return w2w_inversion_recipe_check(&invert->recipe, error) &&
            w2w_memory_parameter_get(values, &invert->problem.memory, error) &&
@@ -104,7 +106,17 @@ static float *take_buffer(W2wInvertInput *invert, gsize n, GError **error)
     return buffer;
 }
 
-/* NULL without an error: all of it counts. */
+/* Does the model see something that lies beyond the picture? */
+static gboolean sees_beyond(const W2wPictureInput *input)
+{
+    const W2wBox *box = &input->box;
+
+    return box->x < 0 || box->y < 0 ||
+           box->x + (gint64)box->width > (gint64)input->picture->width ||
+           box->y + (gint64)box->height > (gint64)input->picture->height;
+}
+
+/* NULL without an error: all of it counts. What lies beyond the picture never does. */
 static gboolean make_mask(W2wInvertInput *invert, const W2wPictureInput *input, const float **mask,
                           GError **error)
 {
@@ -113,7 +125,7 @@ static gboolean make_mask(W2wInvertInput *invert, const W2wPictureInput *input, 
     double sum = 0.0;
 
     *mask = NULL;
-    if (input->mask == NULL)
+    if (input->mask == NULL && !sees_beyond(input))
         return TRUE;
     values = w2w_crop_mask(input->mask, input->picture->width, input->picture->height, &input->box,
                            w, h, error);

@@ -14,6 +14,9 @@
 /* Losses in each band of timesteps before a running mean is taken for how good coefficients are. */
 #define JUDGED (W2W_TIMESTEP_BAND_DEPTH / 2)
 
+/* Standard errors by which a mean may exceed the lowest one by chance. */
+#define CHANCE 2.0
+
 static void add_population(W2wInversion *inversion)
 {
     const double weight = inversion->recipe.population_weight;
@@ -103,20 +106,24 @@ static void move(W2wInversion *inversion)
     }
 }
 
-/* The running mean with the losses of this step, of the coefficients before it. */
+/*
+ * The running mean with the losses of this step, of the coefficients before it. They are the best
+ * so far unless that mean is worse than the lowest by more than chance explains: what a few losses
+ * differ by says nothing, and later coefficients have seen more of the picture.
+ */
 static void keep_account(W2wInversion *inversion, const W2wInversionDraw *draw, double loss)
 {
-    double running = NAN, judged;
+    double running = NAN, judged, error;
 
     for (guint b = 0; b < inversion->recipe.batch; b++)
         w2w_timestep_bands_add(&inversion->bands, draw->timesteps[b],
                                (double)inversion->image_losses[b]);
-    w2w_timestep_bands_get_mean(&inversion->bands, 1, &running);
+    w2w_timestep_bands_get_mean(&inversion->bands, 1, &running, NULL);
     g_array_append_val(inversion->losses, loss);
     g_array_append_val(inversion->running, running);
-    if (w2w_timestep_bands_get_mean(&inversion->bands, JUDGED, &judged) &&
-        judged < inversion->best_loss) {
-        inversion->best_loss = judged;
+    if (w2w_timestep_bands_get_mean(&inversion->bands, JUDGED, &judged, &error) &&
+        judged <= inversion->best_loss + CHANCE * error) {
+        inversion->best_loss = MIN(inversion->best_loss, judged);
         memcpy(inversion->best, inversion->coefficients,
                inversion->n_coefficients * sizeof *inversion->best);
     }

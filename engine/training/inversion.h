@@ -96,8 +96,9 @@ const float *w2w_inversion_get_coefficients(const W2wInversion *inversion);
 
 /*
  * The result (n_coefficients). Once all steps are done, what the recipe says: the last ones or
- * their average. Before, the best so far: the coefficients at which the running mean over the
- * bands of timesteps was lowest (the latest where it is not known yet).
+ * their average. Before, the best so far: the latest coefficients at which the running mean over
+ * the bands of timesteps was not clearly above its lowest (the latest of all where it is not known
+ * yet).
  */
 void w2w_inversion_get_result(const W2wInversion *inversion, float *coefficients);
 

@@ -49,6 +49,24 @@ static guint count_alike(const W2wInversion *inversion)
     return inversion->recipe.antithetic ? 2 : 1;
 }
 
+static guint greatest_common_divisor(guint a, guint b)
+{
+    return b == 0 ? a : greatest_common_divisor(b, a % b);
+}
+
+/*
+ * Which of `n` the pair (or image) of number `number` gets: each in turn, and the turn moves on by
+ * one whenever it would begin at the same place of a step again. Otherwise, with two pictures and
+ * two pairs to a step, one picture would only ever meet the lower half of the timesteps.
+ */
+static guint take_turn(const W2wInversion *inversion, guint64 number, guint n)
+{
+    const guint per_step = MAX(inversion->recipe.batch / count_alike(inversion), 1);
+    const guint64 round = (guint64)n * per_step / greatest_common_divisor(n, per_step);
+
+    return (guint)((number + number / round) % n);
+}
+
 static void draw_timesteps(W2wInversion *inversion)
 {
     const guint batch = inversion->recipe.batch, n_alike = count_alike(inversion);
@@ -101,7 +119,8 @@ static void draw_noise(W2wInversion *inversion)
         else if (inversion->noises != NULL)
             memcpy(noise,
                    inversion->noises +
-                       (inversion->n_images + b) / count_alike(inversion) % recipe->n_noises * n,
+                       n * take_turn(inversion, (inversion->n_images + b) / count_alike(inversion),
+                                     recipe->n_noises),
                    n * sizeof *noise);
         else
             w2w_inversion_draw_image(inversion, noise);
@@ -127,8 +146,8 @@ void w2w_inversion_draw(W2wInversion *inversion, W2wInversionDraw *draw)
     const W2wInversionRecipe *recipe = &inversion->recipe;
 
     for (guint b = 0; b < recipe->batch; b++)
-        inversion->picture_of[b] =
-            (guint)((inversion->n_images + b) / count_alike(inversion) % inversion->n_pictures);
+        inversion->picture_of[b] = take_turn(
+            inversion, (inversion->n_images + b) / count_alike(inversion), inversion->n_pictures);
     if (!recipe->posterior_means)
         draw_posterior_noise(inversion);
     draw_noise(inversion);

@@ -49,7 +49,9 @@ gboolean w2w_inversion_recipe_check(const W2wInversionRecipe *recipe, GError **e
 {
     const gboolean ok =
         recipe->n_components >= 1 && recipe->n_steps >= 1 &&
-        recipe->n_steps <= W2W_INVERSION_MAX_STEPS && recipe->batch >= 1 && recipe->lr > 0.0 &&
+        recipe->n_steps <= W2W_INVERSION_MAX_STEPS && recipe->batch >= 1 &&
+        recipe->batch <= W2W_INVERSION_MAX_BATCH &&
+        (!recipe->antithetic || recipe->batch % 2 == 0) && recipe->lr > 0.0 &&
         recipe->lr <= W2W_INVERSION_MAX_LR && recipe->weight_decay >= 0.0 && recipe->beta1 >= 0.0 &&
         recipe->beta1 < 1.0 && recipe->beta2 >= 0.0 && recipe->beta2 < 1.0 &&
         isfinite(recipe->weight_decay) && isfinite(recipe->preconditioning) &&

@@ -14,8 +14,11 @@
 
 G_BEGIN_DECLS
 
-#define W2W_INVERSION_MAX_STEPS      100000
-#define W2W_INVERSION_MAX_LR         100.0
+#define W2W_INVERSION_MAX_STEPS 100000
+#define W2W_INVERSION_MAX_LR    100.0
+#define W2W_INVERSION_MAX_BATCH 1024
+#define W2W_INVERSION_RESUMED_LR                                                                   \
+    0.25 /* of a recipe's, for who goes on from a person: near already */
 #define W2W_INVERSION_MAX_COMPONENTS 10000 /* of a space that has more, the paper takes so many */
 
 typedef enum {
@@ -42,7 +45,7 @@ typedef enum {
 typedef struct {
     guint n_components; /* at most: of a space with fewer, all of them */
     guint n_steps;      /* 1 … W2W_INVERSION_MAX_STEPS */
-    guint batch;        /* images per step */
+    guint batch;        /* images per step: 1 … W2W_INVERSION_MAX_BATCH */
 
     /* Adam */
     double lr;
@@ -61,7 +64,7 @@ typedef struct {
      * embedded world the variance of a pair's mean is 3 % (t = 20) to 50 % (t = 900) of that of two
      * images of their own. Only at one timestep.
      */
-    gboolean antithetic;
+    gboolean antithetic; /* of an even batch */
 
     /*
      * Adam moves u with c = start + scale ⊙ u, scale_j = (s_j / s̄)^p: 0 is plain (c itself), 1 is

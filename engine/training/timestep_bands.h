@@ -27,7 +27,12 @@ void w2w_timestep_bands_init(W2wTimestepBands *bands, guint n_train_timesteps);
 
 void w2w_timestep_bands_add(W2wTimestepBands *bands, guint timestep, double loss);
 
-/* FALSE as long as a band has fewer than `n_each` losses (1 … W2W_TIMESTEP_BAND_DEPTH). */
-gboolean w2w_timestep_bands_get_mean(const W2wTimestepBands *bands, guint n_each, double *mean);
+/*
+ * FALSE as long as a band has fewer than `n_each` losses (1 … W2W_TIMESTEP_BAND_DEPTH).
+ * `error` (may be NULL): the mean's standard error, as the losses within bands scatter; it wants an
+ * n_each of 2 at least.
+ */
+gboolean w2w_timestep_bands_get_mean(const W2wTimestepBands *bands, guint n_each, double *mean,
+                                     double *error);
 
 G_END_DECLS

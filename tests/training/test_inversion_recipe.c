@@ -16,20 +16,20 @@ static void test_bands_count_equally(void)
     double mean = -1.0;
 
     w2w_timestep_bands_init(&bands, n_train);
-    g_assert_false(w2w_timestep_bands_get_mean(&bands, 1, &mean));
+    g_assert_false(w2w_timestep_bands_get_mean(&bands, 1, &mean, NULL));
     for (guint i = 0; i < 5; i++)
         w2w_timestep_bands_add(&bands, 0, 8.0);
     for (guint b = 1; b < W2W_N_TIMESTEP_BANDS; b++) {
-        g_assert_false(w2w_timestep_bands_get_mean(&bands, 1, &mean));
+        g_assert_false(w2w_timestep_bands_get_mean(&bands, 1, &mean, NULL));
         w2w_timestep_bands_add(&bands, b * n_train / W2W_N_TIMESTEP_BANDS, 0.0);
     }
-    g_assert_true(w2w_timestep_bands_get_mean(&bands, 1, &mean));
-    g_assert_false(w2w_timestep_bands_get_mean(&bands, 2, &mean));
+    g_assert_true(w2w_timestep_bands_get_mean(&bands, 1, &mean, NULL));
+    g_assert_false(w2w_timestep_bands_get_mean(&bands, 2, &mean, NULL));
     g_assert_cmpfloat_with_epsilon(mean, 8.0 / W2W_N_TIMESTEP_BANDS, 1e-12);
     /* The edges: the last of the first band, the very last timestep. */
     w2w_timestep_bands_add(&bands, first_of_second - 1, 8.0);
     w2w_timestep_bands_add(&bands, n_train - 1, 4.0);
-    w2w_timestep_bands_get_mean(&bands, 1, &mean);
+    w2w_timestep_bands_get_mean(&bands, 1, &mean, NULL);
     g_assert_cmpfloat_with_epsilon(mean, (8.0 + 2.0) / W2W_N_TIMESTEP_BANDS, 1e-12);
 }
 
@@ -44,7 +44,7 @@ static void test_old_losses_are_forgotten(void)
             for (guint b = 0; b < W2W_N_TIMESTEP_BANDS; b++)
                 w2w_timestep_bands_add(&bands, b * 1000 / W2W_N_TIMESTEP_BANDS,
                                        round == 0 ? 100.0 : 1.0);
-    g_assert_true(w2w_timestep_bands_get_mean(&bands, W2W_TIMESTEP_BAND_DEPTH, &mean));
+    g_assert_true(w2w_timestep_bands_get_mean(&bands, W2W_TIMESTEP_BAND_DEPTH, &mean, NULL));
     g_assert_cmpfloat(mean, ==, 1.0);
 }
 
