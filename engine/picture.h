@@ -40,4 +40,12 @@ void w2w_picture_flatten(const guint16 *deep, gsize n, guint8 *pixels);
 W2wPicture *w2w_picture_resample(const W2wPicture *picture, guint width, guint height,
                                  GError **error);
 
+/*
+ * The same of a part, whose corner is (x, y) and which may reach beyond the picture: its outermost
+ * pixels are repeated there, to the byte as if they were copied first, in memory for the new
+ * picture and a part of the old one. W2W_ERROR_MEMORY.
+ */
+W2wPicture *w2w_picture_resample_part(const W2wPicture *picture, gint x, gint y, guint part_width,
+                                      guint part_height, guint width, guint height, GError **error);
+
 G_END_DECLS

@@ -2,12 +2,8 @@
 /* Choosing and cutting crops. */
 #include "engine/picture_crop.h"
 
-#include <string.h>
-
 #include "engine/error.h"
-#include "engine/memory.h"
 
-#define N_COLOURS     3
 #define MARGIN_DIVIDE 8 /* of the longer side of a selection */
 
 const char *const w2w_crop_policy_names[] = {"whole", "selection", "box", NULL};
@@ -159,66 +155,9 @@ gboolean w2w_crop_choose(W2wCropPolicy policy, guint width, guint height, const 
     return TRUE;
 }
 
-/* Which of a side's pixels, 0 … n − 1, the box shows: all that lie in it, or the nearest one. */
-static void clip(gint start, gint length, guint n, gint *first, gint *count)
-{
-    const gint low = CLAMP(start, 0, (gint)n - 1), high = CLAMP(start + length - 1, 0, (gint)n - 1);
-
-    *first = low;
-    *count = high - low + 1;
-}
-
-/* The picture's rows `first` and on, in the box's columns; what is beyond them repeats. */
-static W2wPicture *take_rows(const W2wPicture *picture, const W2wBox *box, gint first, gint count,
-                             GError **error)
-{
-    W2wPicture *rows = w2w_picture_new((guint)box->width, (guint)count, error);
-
-    for (gint y = 0; rows != NULL && y < count; y++) {
-        const guint8 *in = picture->pixels + (gsize)(first + y) * picture->width * N_COLOURS;
-        guint8 *out = rows->pixels + (gsize)y * rows->width * N_COLOURS;
-
-        for (gint x = 0; x < box->width; x++) {
-            const gsize from = (gsize)CLAMP(box->x + x, 0, (gint)picture->width - 1);
-
-            memcpy(out + (gsize)x * N_COLOURS, in + from * N_COLOURS, N_COLOURS);
-        }
-    }
-    return rows;
-}
-
-/* `rows` are the picture's from `first` on; the box's, those beyond them repeated. */
-static W2wPicture *repeat_rows(const W2wPicture *rows, const W2wBox *box, gint first,
-                               GError **error)
-{
-    const gsize row_bytes = (gsize)rows->width * N_COLOURS;
-    W2wPicture *out = w2w_picture_new(rows->width, (guint)box->height, error);
-
-    for (gint y = 0; out != NULL && y < box->height; y++) {
-        const gint from = CLAMP(box->y + y - first, 0, (gint)rows->height - 1);
-
-        memcpy(out->pixels + (gsize)y * row_bytes, rows->pixels + (gsize)from * row_bytes,
-               row_bytes);
-    }
-    return out;
-}
-
-/* Columns come to their new width before rows are repeated, which may be many. */
 W2wPicture *w2w_crop_cut(const W2wPicture *picture, const W2wBox *box, guint width, guint height,
                          GError **error)
 {
-    g_autoptr(W2wPicture) rows = NULL;
-    g_autoptr(W2wPicture) narrowed = NULL;
-    g_autoptr(W2wPicture) whole = NULL;
-    gint first, count;
-
-    clip(box->y, box->height, picture->height, &first, &count);
-    rows = take_rows(picture, box, first, count, error);
-    if (rows == NULL)
-        return NULL;
-    narrowed = w2w_picture_resample(rows, width, rows->height, error);
-    if (narrowed == NULL)
-        return NULL;
-    whole = repeat_rows(narrowed, box, first, error);
-    return whole != NULL ? w2w_picture_resample(whole, width, height, error) : NULL;
+    return w2w_picture_resample_part(picture, box->x, box->y, (guint)box->width, (guint)box->height,
+                                     width, height, error);
 }

@@ -18,10 +18,18 @@
 #define LOBES     3.0
 #define FRACTION  22 /* bits */
 #define N_COLOURS 3
+#define STRIP     64u /* columns of the new picture at once */
+
+/* `length` samples from `start` on, of a line that has 0 … n − 1 and repeats its ends beyond them.
+ */
+typedef struct {
+    gint start;
+    guint length, n;
+} Line;
 
 /* Which samples of a line make one of the new ones. */
 typedef struct {
-    guint first, n;
+    guint first, n;  /* of those that the line has */
     gint32 *weights; /* (n), into the taps' block */
 } Tap;
 
@@ -47,27 +55,46 @@ static double lanczos(double x)
     return fabs(x) < LOBES ? sinc(x) * sinc(x / LOBES) : 0.0;
 }
 
-static void fill_tap(Tap *tap, guint n_in, double center, double stretch, double *exact)
+static guint clamp_to_line(const Line *line, guint i)
+{
+    return (guint)CLAMP((gint64)line->start + i, 0, (gint64)line->n - 1);
+}
+
+/* Each weight is rounded on its own, as if the repeated samples were there; then those of one
+ * sample are one. */
+static void fill_tap(Tap *tap, const Line *line, double center, double stretch, double *exact)
 {
     const double support = LOBES * stretch;
     const double low = center - support + 0.5, high = center + support + 0.5;
+    const guint first = low > 0.0 ? (guint)low : 0;
+    const guint n = MIN((guint)high, line->length) - first;
     double sum = 0.0;
 
-    tap->first = low > 0.0 ? (guint)low : 0;
-    tap->n = MIN((guint)high, n_in) - tap->first;
-    for (guint i = 0; i < tap->n; i++) {
-        exact[i] = lanczos((tap->first + i - center + 0.5) / stretch);
+    for (guint i = 0; i < n; i++) {
+        exact[i] = lanczos((first + i - center + 0.5) / stretch);
         sum += exact[i];
     }
-    for (guint i = 0; i < tap->n; i++)
-        tap->weights[i] = (gint32)round(exact[i] / sum * (1 << FRACTION));
+    tap->first = clamp_to_line(line, first);
+    tap->n = clamp_to_line(line, first + n - 1) - tap->first + 1;
+    memset(tap->weights, 0, tap->n * sizeof *tap->weights);
+    for (guint i = 0; i < n; i++)
+        tap->weights[clamp_to_line(line, first + i) - tap->first] +=
+            (gint32)round(exact[i] / sum * (1 << FRACTION));
+    /* At the same size all but one are 0. */
+    while (tap->n > 1 && tap->weights[tap->n - 1] == 0)
+        tap->n--;
+    for (; tap->n > 1 && tap->weights[0] == 0; tap->n--) {
+        tap->weights++;
+        tap->first++;
+    }
 }
 
-static gboolean make_taps(Taps *taps, guint n_in, guint n_out, GError **error)
+static gboolean make_taps(Taps *taps, const Line *line, guint n_out, GError **error)
 {
-    const double scale = (double)n_in / n_out;
+    const double scale = (double)line->length / n_out;
     const double stretch = MAX(scale, 1.0);
     const gsize most = (gsize)ceil(LOBES * stretch) * 2 + 1;
+    const gsize most_real = MIN(most, line->n);
     static const char what[] = "a picture of another size";
     W2W_AUTO_ALIGNED double *exact = w2w_aligned_alloc(most, sizeof *exact, what, error);
 
@@ -76,12 +103,12 @@ static gboolean make_taps(Taps *taps, guint n_in, guint n_out, GError **error)
     taps->taps = w2w_aligned_alloc0(n_out, sizeof *taps->taps, what, error);
     if (taps->taps == NULL)
         return FALSE;
-    taps->block = w2w_aligned_alloc(n_out, most * sizeof *taps->block, what, error);
+    taps->block = w2w_aligned_alloc(n_out, most_real * sizeof *taps->block, what, error);
     if (taps->block == NULL)
         return FALSE;
     for (guint i = 0; i < n_out; i++) {
-        taps->taps[i].weights = taps->block + i * most;
-        fill_tap(&taps->taps[i], n_in, (i + 0.5) * scale, stretch, exact);
+        taps->taps[i].weights = taps->block + i * most_real;
+        fill_tap(&taps->taps[i], line, (i + 0.5) * scale, stretch, exact);
     }
     return TRUE;
 }
@@ -102,56 +129,70 @@ static guint8 weigh(const Tap *tap, const guint8 *line, gsize stride)
     return to_u8(sum);
 }
 
-static W2wPicture *resample_columns(const W2wPicture *picture, guint width, GError **error)
+/* `n_columns` of the new picture, one per tap, at the old one's rows from `top` on. */
+static void resample_columns(const W2wPicture *picture, guint top, guint n_rows, const Tap *taps,
+                             guint n_columns, guint8 *narrow /* (n_rows, n_columns, 3) */)
 {
-    g_auto(Taps) taps = {0};
-    g_autoptr(W2wPicture) out = w2w_picture_new(width, picture->height, error);
+    for (gsize y = 0; y < n_rows; y++) {
+        const guint8 *line = picture->pixels + (top + y) * picture->width * N_COLOURS;
+        guint8 *out = narrow + y * n_columns * N_COLOURS;
 
-    if (out == NULL || !make_taps(&taps, picture->width, width, error))
-        return NULL;
-    for (gsize y = 0; y < picture->height; y++)
-        for (gsize x = 0; x < width; x++)
+        for (gsize x = 0; x < n_columns; x++)
             for (gsize c = 0; c < N_COLOURS; c++)
-                out->pixels[(y * width + x) * N_COLOURS + c] = weigh(
-                    &taps.taps[x], picture->pixels + y * picture->width * N_COLOURS + c, N_COLOURS);
-    return g_steal_pointer(&out);
+                out[x * N_COLOURS + c] = weigh(&taps[x], line + c, N_COLOURS);
+    }
 }
 
-static W2wPicture *resample_rows(const W2wPicture *picture, guint height, GError **error)
+static void resample_rows(const guint8 *narrow, guint n_columns, const Tap *taps, W2wPicture *out,
+                          guint left)
 {
-    const gsize row = (gsize)picture->width * N_COLOURS;
-    g_auto(Taps) taps = {0};
-    g_autoptr(W2wPicture) out = w2w_picture_new(picture->width, height, error);
+    const gsize row = (gsize)n_columns * N_COLOURS;
 
-    if (out == NULL || !make_taps(&taps, picture->height, height, error))
-        return NULL;
-    for (gsize y = 0; y < height; y++)
+    for (gsize y = 0; y < out->height; y++) {
+        guint8 *line = out->pixels + (y * out->width + left) * N_COLOURS;
+
         for (gsize x = 0; x < row; x++)
-            out->pixels[y * row + x] = weigh(&taps.taps[y], picture->pixels + x, row);
-    return g_steal_pointer(&out);
+            line[x] = weigh(&taps[y], narrow + x, row);
+    }
 }
 
-static W2wPicture *copy(const W2wPicture *picture, GError **error)
+/* In strips of columns, so that many rows that become few take little memory on the way. */
+W2wPicture *w2w_picture_resample_part(const W2wPicture *picture, gint x, gint y, guint part_width,
+                                      guint part_height, guint width, guint height, GError **error)
 {
-    W2wPicture *out = w2w_picture_new(picture->width, picture->height, error);
+    const gint last_row = (gint)picture->height - 1;
+    const guint top = (guint)CLAMP(y, 0, last_row);
+    const guint n_rows = (guint)CLAMP((gint64)y + part_height - 1, 0, last_row) - top + 1;
+    const Line columns = {x, part_width, picture->width};
+    const Line rows = {y - (gint)top, part_height, n_rows};
+    g_auto(Taps) column_taps = {0};
+    g_auto(Taps) row_taps = {0};
+    W2W_AUTO_ALIGNED guint8 *narrow = NULL;
+    g_autoptr(W2wPicture) out = NULL;
 
-    if (out != NULL)
-        memcpy(out->pixels, picture->pixels, (gsize)out->width * out->height * N_COLOURS);
-    return out;
+    g_return_val_if_fail(width > 0 && height > 0 && part_width > 0 && part_height > 0 &&
+                             picture->width > 0 && picture->height > 0,
+                         NULL);
+    out = w2w_picture_new(width, height, error);
+    if (out == NULL || !make_taps(&column_taps, &columns, width, error) ||
+        !make_taps(&row_taps, &rows, height, error))
+        return NULL;
+    narrow = w2w_aligned_alloc(n_rows, MIN(width, STRIP) * N_COLOURS, "a picture of another size",
+                               error);
+    if (narrow == NULL)
+        return NULL;
+    for (guint left = 0; left < width; left += STRIP) {
+        const guint n_columns = MIN(STRIP, width - left);
+
+        resample_columns(picture, top, n_rows, column_taps.taps + left, n_columns, narrow);
+        resample_rows(narrow, n_columns, row_taps.taps, out, left);
+    }
+    return g_steal_pointer(&out);
 }
 
 W2wPicture *w2w_picture_resample(const W2wPicture *picture, guint width, guint height,
                                  GError **error)
 {
-    g_autoptr(W2wPicture) narrowed = NULL;
-
-    g_return_val_if_fail(width > 0 && height > 0 && picture->width > 0 && picture->height > 0,
-                         NULL);
-    if (height == picture->height)
-        return width == picture->width ? copy(picture, error)
-                                       : resample_columns(picture, width, error);
-    if (width == picture->width)
-        return resample_rows(picture, height, error);
-    narrowed = resample_columns(picture, width, error);
-    return narrowed != NULL ? resample_rows(narrowed, height, error) : NULL;
+    return w2w_picture_resample_part(picture, 0, 0, picture->width, picture->height, width, height,
+                                     error);
 }

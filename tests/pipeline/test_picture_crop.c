@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "engine/error.h"
 #include "engine/memory.h"
@@ -174,6 +175,37 @@ static void test_cut(void)
             g_assert_cmpmem(cut->pixels, n, expected->pixels, n);
         }
     }
+}
+
+/* The most memory that this program had at once. */
+static glong get_peak_kib(void)
+{
+    struct rusage usage;
+
+    g_assert_cmpint(getrusage(RUSAGE_SELF, &usage), ==, 0);
+    return usage.ru_maxrss;
+}
+
+static void assert_cut_is_small(guint width, guint height, const W2wBox *box)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(W2wPicture) picture = make_picture(width, height);
+    g_autoptr(W2wPicture) cut = NULL;
+    const glong before = get_peak_kib();
+
+    cut = w2w_crop_cut(picture, box, 64, 64, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(cut);
+    g_assert_cmpint(get_peak_kib() - before, <, 100 * 1024);
+}
+
+/* A box as large as a thin picture is long takes no memory of its own: 1.2 GB, it would be. */
+static void test_cut_of_thin(void)
+{
+    const W2wBox box = {-9999, 0, 20000, 20000}, across = {0, -9999, 20000, 20000};
+
+    assert_cut_is_small(1, 20000, &box);
+    assert_cut_is_small(20000, 1, &across);
 }
 
 /* The mean over one cell, from 64 × 64 points in it; pixels do not divide evenly into cells. */
@@ -674,6 +706,7 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/crop/choose-holds-what-is-wanted", test_choose_holds);
     g_test_add_func("/picture/crop/choose-refused", test_choose_refused);
     g_test_add_func("/picture/crop/cut", test_cut);
+    g_test_add_func("/picture/crop/cut-of-a-thin-picture", test_cut_of_thin);
     g_test_add_func("/picture/mask/averages", test_mask_averages);
     g_test_add_func("/picture/mask/aligned-with-the-crop", test_mask_is_aligned);
     g_test_add_func("/picture/mask/sums", test_mask_sums);
