@@ -79,11 +79,13 @@ static const W2wParameter parameters[] = {
     {
         .name = "strength",
         .type = W2W_PARAMETER_DOUBLE,
+        .minimum = 0.01,
         .maximum = 1.0,
         .number = 1.0,
         .label = N_("Stre_ngth"),
-        .blurb = N_("How far back to noise: with 1 everything can change, near 0 only the finest "
-                    "details."),
+        .blurb =
+            N_("How far back to noise: with 1 everything can change, with little only the finest "
+               "details. At least one step is done; 0.01 is the least."),
     },
     {
         .name = "keep-colours",
@@ -125,6 +127,13 @@ static void edit_picture_clear(EditPicture *edit)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EditPicture, edit_picture_clear)
 
+/* Of however few steps, one is left; by a little more than 1 / n, whose product with n may be less
+ * than 1. */
+static double get_least_strength(guint n_steps)
+{
+    return MIN((1.0 + 1e-9) / n_steps, 1.0);
+}
+
 /* Where the way back ends, which says too whether there is any. */
 static gboolean find_timestep(EditPicture *edit, W2wWorld *world, GError **error)
 {
@@ -133,6 +142,7 @@ static gboolean find_timestep(EditPicture *edit, W2wWorld *world, GError **error
         w2w_scheduler_new_from_file(W2W_SCHEDULER_DDIM, path, error);
     guint n_timesteps;
 
+    edit->strength = MAX(edit->strength, get_least_strength(MAX(edit->rendering.options.steps, 1)));
     if (scheduler == NULL ||
         !w2w_scheduler_start_from(scheduler, edit->rendering.options.steps, edit->strength, error))
         return FALSE;

@@ -26,7 +26,7 @@ static gboolean parse_box(const char *text, W2wBox *box, GError **error)
 
         while (end != at && g_ascii_isspace(*end))
             end++;
-        if (end == at || ABS(number) > MAX_COORDINATE ||
+        if (end == at || number > MAX_COORDINATE || number < -MAX_COORDINATE ||
             *end != (i + 1 < G_N_ELEMENTS(numbers) ? ',' : 0)) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                         "The value of box must be x,y,width,height in pixels, such as "

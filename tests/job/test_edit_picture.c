@@ -375,6 +375,31 @@ static void assert_refused(const W2wValues *values, W2wError code, const char *w
     g_assert_nonnull(strstr(error->message, word));
 }
 
+/* However little: one step is done, of any number. */
+static void test_least_strength(void)
+{
+    static const char *const steps[] = {"1", "4", "49", "120"};
+    g_autoptr(W2wPicture) picture = make_picture(60, 50);
+    g_autoptr(W2wValues) values = make_values(picture, NULL);
+    g_autoptr(W2wJobResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(w2w_values_set_text(values, "strength", "0", &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_USAGE);
+    g_assert_nonnull(strstr(error->message, "0.01"));
+    g_clear_error(&error);
+    set(values, "strength", "0.01");
+    for (guint i = 0; i < G_N_ELEMENTS(steps); i++) {
+        set(values, "steps", steps[i]);
+        w2w_edit_picture_job.check(w2w_pipeline_get_world(pipeline), values, &error);
+        g_assert_no_error(error);
+    }
+    set(values, "steps", "49");
+    set(values, "edits", "Young=-0.5");
+    result = run(values);
+    g_assert_nonnull(result->picture);
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -384,9 +409,10 @@ static void test_refused(void)
         {"box", "1,2,3,4,5", "x,y,width,height"},
         {"box", "1,2,3,four", "x,y,width,height"},
         {"box", "1,2,99999999999,4", "x,y,width,height"},
+        {"box", "-9223372036854775808,0,128,128", "x,y,width,height"},
+        {"box", "-99999999999,0,128,128", "x,y,width,height"},
         {"box", "500,0,20,20", "outside"},
         {"crop", "box", "there is none"},
-        {"strength", "0.1", "leaves none of 4 steps"},
         {"scheduler", "pndm", "ddim"},
         {"edits", "Yuong=1", "Young"},
     };
@@ -534,6 +560,7 @@ int main(int argc, char **argv)
     g_test_add_func("/job/edit-picture/repeats", test_repeats);
     g_test_add_func("/job/edit-picture/recipe", test_recipe);
     g_test_add_func("/job/edit-picture/refused", test_refused);
+    g_test_add_func("/job/edit-picture/least-strength", test_least_strength);
     g_test_add_func("/job/edit-picture/crops", test_crops);
     g_test_add_func("/job/edit-picture/ddim-inverts", test_ddim_inverts);
     g_test_add_func("/job/edit-picture/change-of-nothing", test_change_of_nothing);
