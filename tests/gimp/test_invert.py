@@ -92,17 +92,17 @@ def test_cancel_and_resume(person):
     image, layer = make_image(person, RGB, "u16", OFFSET)
     select_softly(image, 20, 30, 70, 80, 25)
     before, worker = state(image), status()
-    call_and_cancel(4, "invert", image, [layer], **LONG)
+    call_and_cancel(8, "invert", image, [layer], **LONG)
     assert state(image) == before, "a cancelled call left something behind"
     # Who does not ask for it gets what the seed says.
     fresh = invert(image, layer, **QUICK)
-    call_and_cancel(4, "invert", image, [layer], **LONG)
+    call_and_cancel(8, "invert", image, [layer], **LONG)
     resumed = invert(image, layer, resume=True, **QUICK)
     assert "history" in resumed[0] and "history" not in fresh[0], (resumed[0], fresh[0])
     assert resumed[2] != fresh[2]
     # What came to its end is not gone on from again, and another selection is another search.
     assert "history" not in invert(image, layer, resume=True, **QUICK)[0]
-    call_and_cancel(4, "invert", image, [layer], **LONG)
+    call_and_cancel(8, "invert", image, [layer], **LONG)
     Gimp.Selection.none(image)
     assert "history" not in invert(image, layer, resume=True, **QUICK)[0]
     assert status()["pid"] == worker["pid"] and status()["n_loads"] == worker["n_loads"]
