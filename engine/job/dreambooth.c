@@ -50,8 +50,7 @@ static const W2wParameter parameters[] = {
         .number = 1e-4,
         .label = N_("_Learning rate"),
         .blurb = N_("How far one step of training goes; the default is weights2weights' own. Small "
-                    "models such as the embedded world's learn little with it: 1e-3, with a batch "
-                    "of 4, suits them."),
+                    "models such as the embedded world's need more: try 1e-3."),
     },
     {
         .name = "weight-decay",
@@ -201,16 +200,17 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 static JsonObject *make_report(const W2wDreamboothTraining *training)
 {
     const W2wDreamboothRequest *request = training->request;
+    g_autofree char *memory = w2w_dreambooth_training_describe_memory(training);
     JsonObject *report = json_object_new();
 
     json_object_set_int_member(report, "pictures", request->person.paths->len);
     json_object_set_int_member(report, "class_pictures", request->n_class);
     json_object_set_int_member(report, "class_pictures_rendered", training->n_rendered);
-    json_object_set_int_member(report, "steps", request->recipe.n_steps);
+    json_object_set_int_member(report, "steps", training->n_done);
     json_object_set_double_member(report, "loss_at_first", training->first_loss);
     json_object_set_double_member(report, "loss_at_last", training->last_loss);
     json_object_set_double_member(report, "seconds", training->seconds);
-    json_object_set_int_member(report, "memory", (gint64)training->memory.total);
+    json_object_set_string_member(report, "memory_planned", memory);
     json_object_set_int_member(report, "blocks_recomputed", training->memory.n_recomputed);
     json_object_set_string_member(report, "format", w2w_lora_format_names[request->format]);
     json_object_set_int_member(report, "modules", training->n_modules);
@@ -220,9 +220,10 @@ static JsonObject *make_report(const W2wDreamboothTraining *training)
 }
 
 /* The job's values, and by their contents the pictures: where they lay is nobody's business. */
-static JsonObject *make_recipe(const W2wDreamboothTraining *training, const W2wValues *values,
-                               const char *name)
+static JsonObject *make_recipe(const W2wDreamboothTraining *training, const W2wValues *values)
 {
+    g_autofree char *base = g_path_get_basename(w2w_values_get_string(values, PARAMETER));
+    g_autofree char *name = g_filename_display_name(base);
     const W2wDreamboothRecipe *recipe = &training->request->recipe;
     JsonObject *json =
         w2w_recipe_new(w2w_dreambooth_job.name, training->pipeline, recipe->seed, NULL);
@@ -230,6 +231,7 @@ static JsonObject *make_recipe(const W2wDreamboothTraining *training, const W2wV
     json_object_set_string_member(json, "name", name);
     json_object_set_array_member(json, PARAMETER, json_array_ref(training->fingerprints));
     json_object_set_int_member(json, "steps", recipe->n_steps);
+    json_object_set_int_member(json, "steps_done", training->n_done);
     json_object_set_double_member(json, "lr", recipe->lr);
     json_object_set_double_member(json, "weight-decay", recipe->weight_decay);
     json_object_set_int_member(json, "batch", recipe->batch);
@@ -271,19 +273,25 @@ static gboolean add_identity(W2wJobResult *result, const W2wDreamboothTraining *
     return result->identity != NULL;
 }
 
+static void add_lora(W2wJobResult *result, const W2wDreamboothTraining *training,
+                     JsonObject *recipe)
+{
+    warn_of_others(&training->request->person, &result->message);
+    warn_of_others(&training->request->anybody, &result->message);
+    result->seed = training->request->recipe.seed;
+    result->name = w2w_recipe_get_name(recipe);
+    result->recipe = w2w_json_write_object(recipe);
+    result->files = g_ptr_array_ref(training->lora.files);
+}
+
 static W2wJobResult *make_result(const W2wDreamboothTraining *training, const W2wValues *values,
                                  const W2wProgress *progress, GError **error)
 {
-    const W2wDreamboothRequest *request = training->request;
-    const guint64 seed = request->recipe.seed;
-    g_autofree char *base = g_path_get_basename(w2w_values_get_string(values, PARAMETER));
-    g_autofree char *name = g_filename_display_name(base);
+    const guint64 seed = training->request->recipe.seed;
     g_autoptr(W2wJobResult) result = g_new0(W2wJobResult, 1);
-    g_autoptr(JsonObject) recipe = make_recipe(training, values, name);
+    g_autoptr(JsonObject) recipe = make_recipe(training, values);
     g_autoptr(JsonObject) report = make_report(training);
 
-    warn_of_others(&request->person, &result->message);
-    warn_of_others(&request->anybody, &result->message);
     if (!w2w_values_get_switch(values, "no-picture")) {
         result->picture = w2w_trained_lora_render(&training->lora, training->pipeline,
                                                   w2w_values_get_string(values, "prompt"), seed,
@@ -291,15 +299,46 @@ static W2wJobResult *make_result(const W2wDreamboothTraining *training, const W2
         if (result->picture == NULL)
             return NULL;
     }
-    result->recipe = w2w_json_write_object(recipe);
+    add_lora(result, training, recipe);
     if (w2w_world_get_space(w2w_pipeline_get_world(training->pipeline)) != NULL &&
         !add_identity(result, training, report, error))
         return NULL;
-    result->seed = seed;
-    result->name = w2w_recipe_get_name(recipe);
     result->report = w2w_json_write_object(report);
-    result->files = g_ptr_array_ref(training->lora.files);
     return g_steal_pointer(&result);
+}
+
+/*
+ * The LoRA that there is where the job cannot end well, if there is one: hours of training are not
+ * thrown away because of what comes after them.
+ */
+static void hand_out_lora(const W2wDreamboothTraining *training, const W2wValues *values,
+                          W2wJobResultFunc on_result, gpointer user_data, const GError *problem)
+{
+    guint n_steps;
+    const gboolean is_stopped = g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_autoptr(W2wJobResult) result = NULL;
+    g_autoptr(JsonObject) recipe = NULL;
+    g_autoptr(JsonObject) report = NULL;
+
+    if (training->lora.files == NULL || !w2w_mapped_files_check(NULL))
+        return;
+    n_steps = training->request->recipe.n_steps;
+    result = g_new0(W2wJobResult, 1);
+    recipe = make_recipe(training, values);
+    report = make_report(training);
+    add_lora(result, training, recipe);
+    result->report = w2w_json_write_object(report);
+    if (training->n_done == n_steps)
+        w2w_message_append(&result->message,
+                           "All %u steps were done: this is the LoRA, without "
+                           "what would have been made of it.",
+                           n_steps);
+    else
+        w2w_message_append(&result->message,
+                           "%s after %u of %u steps: this is the LoRA of these, without a picture "
+                           "or an identity.",
+                           is_stopped ? "Stopped" : "Ended", training->n_done, n_steps);
+    on_result(g_steal_pointer(&result), user_data);
 }
 
 /* What the picture is of the whole: a training is long. */
@@ -313,13 +352,20 @@ static gboolean run(W2wPipeline *pipeline, const W2wValues *values, W2wJobResult
     g_autoptr(W2wJobResult) result = NULL;
     W2wProgressStretch stretch = {progress, 0.0, 1.0 - PICTURE_PART};
     W2wProgress part = w2w_progress_stretch(&stretch);
+    GError *problem = NULL;
 
-    if (!request_init(&request, w2w_pipeline_get_world(pipeline), values, error) ||
-        !w2w_dreambooth_training_run(&training, pipeline, &request, &part, error))
+    if (!request_init(&request, w2w_pipeline_get_world(pipeline), values, error))
         return FALSE;
-    stretch = (W2wProgressStretch){progress, stretch.to, 1.0};
-    result = make_result(&training, values, &part, error);
-    if (result == NULL || !w2w_mapped_files_check(error))
+    if (w2w_dreambooth_training_run(&training, pipeline, &request, &part, &problem)) {
+        stretch = (W2wProgressStretch){progress, stretch.to, 1.0};
+        result = make_result(&training, values, &part, &problem);
+    }
+    if (result == NULL) {
+        hand_out_lora(&training, values, on_result, user_data, problem);
+        g_propagate_error(error, problem);
+        return FALSE;
+    }
+    if (!w2w_mapped_files_check(error))
         return FALSE;
     on_result(g_steal_pointer(&result), user_data);
     return TRUE;
@@ -334,7 +380,8 @@ const W2wJob w2w_dreambooth_job = {
                "The defaults are its own: 800 steps with a learning rate of 1e-4. Where the world "
                "has a space, the nearest identity is written beside the LoRA, with how much of it "
                "the space could not take over. The first run makes pictures of anybody, which "
-               "takes a while; they are kept for the next."),
+               "takes a while; they are kept for the next. Stopped early, it keeps the LoRA of the "
+               "steps until then."),
     .parameters = parameters,
     .n_parameters = G_N_ELEMENTS(parameters),
     .argument = PARAMETER,

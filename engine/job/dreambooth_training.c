@@ -108,17 +108,27 @@ static float *make_start(const W2wSpace *space, GError **error)
     return g_steal_pointer(&theta);
 }
 
-static gboolean make_lora(W2wDreamboothTraining *training, const W2wDreambooth *dreambooth,
+/* The LoRA of the steps that were done, with what is told of them. */
+static gboolean take_lora(W2wDreamboothTraining *training, const W2wDreambooth *dreambooth,
                           GError **error)
 {
     const W2wTrainingStep *step = w2w_dreambooth_get_training_step(dreambooth);
     const float *theta = w2w_dreambooth_get_theta(dreambooth);
     W2wLoraLayout layout = {.scale = w2w_training_step_get_lora_scale(step)};
 
+    w2w_dreambooth_get_measures(dreambooth, &training->n_done);
+    training->first_loss = w2w_dreambooth_get_mean_loss(dreambooth, 0, N_REPORTED);
+    training->last_loss = w2w_dreambooth_get_mean_loss(
+        dreambooth, MAX(training->n_done, N_REPORTED) - N_REPORTED, N_REPORTED);
+    if (training->n_done == 0)
+        return TRUE;
     layout.keys = w2w_training_step_get_keys(step, &layout.n_keys);
     training->n_modules = layout.n_keys / 2;
     training->scale = layout.scale;
-    return w2w_trained_lora_init(&training->lora, &layout, theta, training->request->format, error);
+    if (w2w_trained_lora_init(&training->lora, &layout, theta, training->request->format, error))
+        return TRUE;
+    w2w_trained_lora_clear(&training->lora); /* all of it or nothing */
+    return FALSE;
 }
 
 /* From posteriors to the LoRA; what only the training needs is gone afterwards. */
@@ -132,7 +142,7 @@ static gboolean train(W2wDreamboothTraining *training, const W2wProgress *progre
         w2w_pipeline_encode_text(training->pipeline, prompts, G_N_ELEMENTS(prompts), error);
     W2W_AUTO_ALIGNED float *start = NULL;
     g_autoptr(W2wDreambooth) dreambooth = NULL;
-    const guint n_steps = training->request->recipe.n_steps;
+    GError *failure = NULL;
     gint64 start_time;
 
     if (text == NULL)
@@ -147,18 +157,21 @@ static gboolean train(W2wDreamboothTraining *training, const W2wProgress *progre
     problem.instance_text = text;
     problem.class_text = text + (gsize)sizes.text_length * (gsize)sizes.text_width;
     problem.start = start;
+    if (problem.memory > 0) /* what the training may take is all that is taken */
+        w2w_pipeline_drop_plans(training->pipeline);
     dreambooth =
         w2w_dreambooth_new(training->pipeline, &training->request->recipe, &problem, error);
     if (dreambooth == NULL)
         return FALSE;
     start_time = g_get_monotonic_time();
-    if (!w2w_dreambooth_run(dreambooth, progress, error))
-        return FALSE;
+    w2w_dreambooth_run(dreambooth, progress, &failure);
     training->seconds = (double)(g_get_monotonic_time() - start_time) / 1e6;
-    training->first_loss = w2w_dreambooth_get_mean_loss(dreambooth, 0, N_REPORTED);
-    training->last_loss =
-        w2w_dreambooth_get_mean_loss(dreambooth, MAX(n_steps, N_REPORTED) - N_REPORTED, N_REPORTED);
-    return make_lora(training, dreambooth, error);
+    if (failure == NULL)
+        return take_lora(training, dreambooth, error);
+    /* theta is that of the last good step, and worth keeping; why it ended is what is told */
+    take_lora(training, dreambooth, NULL);
+    g_propagate_error(error, failure);
+    return FALSE;
 }
 
 /* How long each part takes, in the UNet's passes with one image; a training step is three. */
@@ -185,6 +198,11 @@ static void go_on(W2wProgressStretch *stretch, const Costs *costs, double cost)
     stretch->to += cost / (costs->reading + costs->class_pictures + costs->training);
 }
 
+char *w2w_dreambooth_training_describe_memory(const W2wDreamboothTraining *training)
+{
+    return g_format_size_full(training->memory.total, G_FORMAT_SIZE_IEC_UNITS);
+}
+
 gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipeline *pipeline,
                                      const W2wDreamboothRequest *request,
                                      const W2wProgress *progress, GError **error)
@@ -194,6 +212,7 @@ gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipelin
     W2wProgress part = w2w_progress_stretch(&stretch);
     W2wDreamboothProblem problem;
     Costs costs;
+    g_autofree char *size = NULL, *text = NULL;
     guint n_missing = 0;
 
     training->pipeline = pipeline;
@@ -202,6 +221,10 @@ gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipelin
     problem = make_problem(training);
     if (!w2w_pipeline_set_loras(pipeline, NULL, 0, error) ||
         !w2w_dreambooth_measure(pipeline, &request->recipe, &problem, &training->memory, error))
+        return FALSE;
+    size = w2w_dreambooth_training_describe_memory(training);
+    text = g_strdup_printf("Preparing; this takes %s of memory", size);
+    if (!w2w_progress_step(&part, 0.0, text, error))
         return FALSE;
     if (request->n_class > 0 && request->anybody.paths == NULL) {
         pictures = w2w_class_pictures_new(pipeline, error);

@@ -29,6 +29,7 @@ typedef struct {
     W2wPipeline *pipeline;
     const W2wDreamboothRequest *request;
     W2wTrainingMemory memory;
+    guint n_done;            /* steps; fewer than the recipe's where it ended early */
     JsonArray *fingerprints; /* SHA-256 of the person's pictures, in their order */
     guint n_rendered;        /* of the pictures of anybody, now; the others were in the cache */
     W2wTrainedLora lora;
@@ -42,11 +43,16 @@ typedef struct {
 
 /*
  * All of it; `training` is zeros. How much memory it takes is known, and refused where it is too
- * much (W2W_ERROR_MEMORY), before anything is made.
+ * much (W2W_ERROR_MEMORY), before anything is made. Where it is stopped (G_IO_ERROR_CANCELLED) or
+ * goes astray (W2W_ERROR_FAILED) after n_done > 0 steps, `training` holds the LoRA of these steps,
+ * as if there had not been more.
  */
 gboolean w2w_dreambooth_training_run(W2wDreamboothTraining *training, W2wPipeline *pipeline,
                                      const W2wDreamboothRequest *request,
                                      const W2wProgress *progress, GError **error);
+/* "40.9 MiB": what the training takes. Caller frees. */
+char *w2w_dreambooth_training_describe_memory(const W2wDreamboothTraining *training);
+
 void w2w_dreambooth_training_clear(W2wDreamboothTraining *training);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(W2wDreamboothTraining, w2w_dreambooth_training_clear)
 

@@ -69,20 +69,39 @@ static void report_losses(const W2wInversion *inversion, JsonObject *report)
         json_array_unref(curve);
 }
 
+char *w2w_invert_describe_distance(gint64 n_nearer, gint64 n_people)
+{
+    if (n_nearer >= n_people)
+        return g_strdup_printf("further out than all %" G_GINT64_FORMAT " people of the space",
+                               n_people);
+    if (n_nearer == 0)
+        return g_strdup_printf(
+            "nearer to the middle than all %" G_GINT64_FORMAT " people of the space", n_people);
+    return g_strdup_printf("%" G_GINT64_FORMAT " of the space's %" G_GINT64_FORMAT
+                           " people are nearer to the middle, %" G_GINT64_FORMAT " are further out",
+                           n_nearer, n_people, n_people - n_nearer);
+}
+
+/* From the middle of the population, in its standard deviations. */
 static gboolean report_distance(W2wSpace *space, const W2wIdentity *identity, JsonObject *report,
                                 GError **error)
 {
+    const gint64 n_people = w2w_space_get_n_people(space);
     JsonObject *object = json_object_new();
+    g_autofree char *words = NULL;
     double distance, within;
 
     json_object_set_object_member(report, "distance", object);
     if (!w2w_space_measure_distance(space, identity->coefficients, identity->n_coefficients,
                                     &distance, &within, error))
         return FALSE;
-    json_object_set_double_member(object, "from_population", round_to(distance, SCORE_DIGITS));
+    words = w2w_invert_describe_distance((gint64)llround(within * (double)n_people), n_people);
+    json_object_set_string_member(object, "place", words);
+    json_object_set_double_member(object, "from_middle", round_to(distance, SCORE_DIGITS));
     json_object_set_double_member(
-        object, "usual", round_to(sqrt(w2w_space_get_n_with_statistics(space)), SCORE_DIGITS));
-    json_object_set_double_member(object, "percent_of_people_within",
+        object, "usual_from_middle",
+        round_to(sqrt(w2w_space_get_n_with_statistics(space)), SCORE_DIGITS));
+    json_object_set_double_member(object, "percent_of_people_nearer",
                                   round_to(100.0 * within, SCORE_DIGITS));
     return TRUE;
 }

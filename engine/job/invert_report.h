@@ -14,6 +14,12 @@ JsonObject *w2w_invert_describe_recipe(const W2wInversionRecipe *recipe, W2wInve
                                        guint n_components);
 
 /*
+ * Where among `n_people` people somebody is who has `n_nearer` of them nearer to their middle: a
+ * sentence. Caller frees.
+ */
+char *w2w_invert_describe_distance(gint64 n_nearer, gint64 n_people);
+
+/*
  * Adds to `report` how it went ("steps", "loss", "loss_curve": running means over equal bands of
  * timesteps), and where it ended: "distance" from the population beside what is usual there,
  * "nearest_people", "attributes" as the directions judge them, in units of their half ranges. The

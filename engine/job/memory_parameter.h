@@ -14,7 +14,9 @@ G_BEGIN_DECLS
         .name = "memory", .type = W2W_PARAMETER_STRING, .flags = W2W_PARAMETER_FILES_ONLY,         \
         .label = N_("_Memory"),                                                                    \
         .blurb = N_("How much memory the training may take, such as 4G or 512M: less of it takes " \
-                    "longer and gives the same numbers. Empty: as much as it likes."),             \
+                    "longer and gives the same numbers. Not counted are the model's file, and "    \
+                    "what making pictures, reading them and encoding them with the VAE takes "     \
+                    "before. Empty: as much as it likes."),                                        \
     }
 
 /*

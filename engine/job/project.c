@@ -5,12 +5,12 @@
  */
 #include "engine/w2w/project.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "engine/error.h"
 #include "engine/formats/json_writer.h"
 #include "engine/job/job.h"
+#include "engine/job/projection_report.h"
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 #include "engine/w2w/upstream_identity.h"
@@ -112,12 +112,6 @@ static JsonArray *count_kinds(const GPtrArray *paths)
     return array;
 }
 
-/* A part of the whole, to a millionth: what is beyond is rounding. */
-static void report_part(JsonObject *report, const char *name, double part)
-{
-    json_object_set_double_member(report, name, round(part * 1e6) / 1e6);
-}
-
 static void report_projection(const W2wLora *lora, const W2wProjection *projection,
                               JsonObject *report)
 {
@@ -127,10 +121,9 @@ static void report_projection(const W2wLora *lora, const W2wProjection *projecti
         highest = MAX(highest, ((const W2wLoraModule *)lora->modules->pdata[i])->rank);
     json_object_set_int_member(report, "highest_rank", highest);
     json_object_set_int_member(report, "modules", projection->n_modules);
-    report_part(report, "lost_to_other_modules", projection->outside_part);
-    report_part(report, "lost_to_rank_1", projection->rank_lost);
-    report_part(report, "lost_of_products", projection->product_lost);
-    report_part(report, "lost_of_deviation", projection->deviation_lost);
+    w2w_report_percent(report, "percent_lost_to_other_modules", projection->outside_part);
+    w2w_report_percent(report, "percent_lost_to_rank_1", projection->rank_lost);
+    w2w_projection_report(projection, report);
     if (projection->outside->len > 0)
         json_object_set_array_member(report, "modules_that_the_space_has_not",
                                      count_kinds(projection->outside));

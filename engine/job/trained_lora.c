@@ -3,13 +3,13 @@
 #include "engine/job/trained_lora.h"
 
 #include <glib/gstdio.h>
-#include <math.h>
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/job/projection_report.h"
 #include "engine/w2w/project.h"
 
-/* A part of the products: more than this is lost, and the identity is hardly the person. */
+/* In sizes of the LoRA: a larger difference, and the identity is hardly the person. */
 #define SERIOUS 0.5
 
 static gboolean add_file(GPtrArray *files, const char *name, GBytes *bytes)
@@ -62,12 +62,6 @@ void w2w_trained_lora_clear(W2wTrainedLora *lora)
     g_clear_pointer(&lora->path, g_free);
 }
 
-/* A part of the whole, to a millionth: what is beyond is rounding. */
-static void report_part(JsonObject *report, const char *name, double part)
-{
-    json_object_set_double_member(report, name, round(part * 1e6) / 1e6);
-}
-
 W2wIdentity *w2w_trained_lora_project(const W2wTrainedLora *lora, const W2wSpace *space,
                                       JsonObject *report, char **message, GError **error)
 {
@@ -81,8 +75,7 @@ W2wIdentity *w2w_trained_lora_project(const W2wTrainedLora *lora, const W2wSpace
     if (identity == NULL ||
         !w2w_project_lora(space, opened, identity->coefficients, &projection, error))
         return NULL;
-    report_part(report, "lost_of_products", projection.product_lost);
-    report_part(report, "lost_of_deviation", projection.deviation_lost);
+    w2w_projection_report(&projection, report);
     if (projection.product_lost > SERIOUS)
         w2w_message_append(message, "The space cannot express most of the LoRA: "
                                     "the identity will hardly be the person, the LoRA is.");

@@ -31,7 +31,8 @@ typedef struct {
 
     /* Of the rank-1 LoRA, what the space cannot express: */
     double deviation_lost; /* |z − V c| / |z| */
-    double product_lost;   /* products of the factors, as a part of their Frobenius norm */
+    double product_lost;   /* Frobenius norm of the products' difference, in norms of the LoRA's own
+                              products: above 1 where the space has nothing like it */
 } W2wProjection;
 
 void w2w_projection_clear(W2wProjection *projection);

@@ -188,6 +188,37 @@ static void test_best_is_kept(void)
     cli_remove_folder(folder);
 }
 
+/* So does a training: the LoRA of the steps until then, which render takes. */
+static void test_lora_is_kept(void)
+{
+    g_autofree char *folder = cli_make_folder();
+    g_autofree char *path = g_build_filename(folder, "so-far.safetensors", NULL);
+    g_autofree char *shown = g_build_filename(folder, "shown.png", NULL);
+    g_autofree char *lora_option = g_strconcat("--lora=", path, NULL);
+    g_autofree char *faces = g_build_filename(w2w_world_get_default_directory(), "faces", NULL);
+    const char *const words[] = {"dreambooth",       faces,          "-o", path,
+                                 "--prior-weight=0", "--steps=9999", NULL};
+    g_autoptr(GString) terminal = g_string_new(NULL);
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(CliResult) result = NULL;
+    g_autofree char *files = NULL;
+    Running running = start(words);
+
+    g_assert_true(read_until(running.terminal, terminal, "Step 2 of"));
+    kill(running.pid, SIGINT);
+    assert_cancelled(finish(&running, terminal, out), terminal);
+    g_assert_nonnull(strstr(terminal->str, "iB of memory"));
+    g_assert_nonnull(strstr(terminal->str, "Stopped after"));
+    g_assert_nonnull(strstr(terminal->str, "so far are kept"));
+    g_assert_nonnull(strstr(out->str, path));
+    files = cli_list_folder(folder);
+    g_assert_cmpstr(files, ==, "so-far.safetensors");
+    result =
+        cli_run("render", lora_option, "--steps=2", "--width=32", "--height=32", "-o", shown, NULL);
+    cli_assert_code(result, 0);
+    cli_remove_folder(folder);
+}
+
 /* One line, rewritten, and gone at the end: what stays on the terminal is what was to be said. */
 static void test_progress_on_a_terminal(void)
 {
@@ -220,6 +251,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/interrupt/old-file-stays", test_old_file_stays);
     g_test_add_func("/cli/interrupt/finished-files-stay", test_finished_files_stay);
     g_test_add_func("/cli/interrupt/best-is-kept", test_best_is_kept);
+    g_test_add_func("/cli/interrupt/lora-is-kept", test_lora_is_kept);
     g_test_add_func("/cli/interrupt/progress-on-a-terminal", test_progress_on_a_terminal);
     return g_test_run();
 }

@@ -4,6 +4,7 @@
  * it keeps for the next time, and what it refuses before any time is spent.
  */
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "engine/device/device.h"
@@ -198,14 +199,15 @@ static void test_result(void)
     g_assert_cmpuint(identity->n_coefficients, ==, w2w_space_get_n_components(space));
     g_assert_cmpstr(identity->recipe, ==, result->recipe);
     g_assert_cmpstr(identity->space_fingerprint, ==, w2w_space_get_fingerprint(space));
-    g_assert_true(json_object_has_member(report, "lost_of_products"));
+    g_assert_true(json_object_has_member(report, "relative_difference"));
+    g_assert_true(json_object_has_member(report, "nearest_identity"));
 
     /* what was done */
     g_assert_cmpint(json_object_get_int_member(report, "pictures"), ==, 2);
     g_assert_cmpint(json_object_get_int_member(report, "class_pictures"), ==, 2);
     g_assert_cmpint(json_object_get_int_member(report, "steps"), ==, STEPS);
     g_assert_cmpfloat(json_object_get_double_member(report, "loss_at_last"), >, 0.0);
-    g_assert_cmpint(json_object_get_int_member(report, "memory"), >, 0);
+    g_assert_nonnull(strstr(json_object_get_string_member(report, "memory_planned"), "iB"));
     g_assert_cmpint(json_object_get_int_member(recipe, "seed"), ==, 0);
     g_assert_cmpfloat(json_object_get_double_member(recipe, "lr"), ==, 1e-4);
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(recipe, "pictures")), ==,
@@ -396,10 +398,12 @@ static void test_refuses(void)
 
 typedef struct {
     GCancellable *cancellable;
+    const char *at; /* the beginning of the text at which it is cancelled; NULL: never */
     double last;
+    gboolean told_memory; /* first of all */
 } Report;
 
-/* Fractions grow; it is cancelled in the training. */
+/* Fractions grow. */
 static void on_progress(double fraction, const char *text, gpointer user_data)
 {
     Report *report = user_data;
@@ -407,19 +411,36 @@ static void on_progress(double fraction, const char *text, gpointer user_data)
     g_assert_cmpfloat(fraction, >=, report->last);
     g_assert_cmpfloat(fraction, <=, 1.0);
     report->last = fraction;
-    if (g_str_has_prefix(text, "Step 2 of"))
+    report->told_memory |= strstr(text, "iB of memory") != NULL;
+    g_assert_true(report->told_memory);
+    if (report->at != NULL && g_str_has_prefix(text, report->at))
         g_cancellable_cancel(report->cancellable);
 }
 
+/* What is handed out where it is cancelled `at`; NULL: nothing. */
+static W2wJobResult *run_cancelled(const Fixture *f, const W2wValues *values, const char *at)
+{
+    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    Report report = {.cancellable = cancellable, .at = at};
+    const W2wProgress progress = {on_progress, &report, cancellable};
+    g_autoptr(GError) error = NULL;
+    W2wJobResult *result = NULL;
+
+    g_assert_false(
+        w2w_dreambooth_job.run(f->pipeline, values, take_result, &result, &progress, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    return result;
+}
+
+/* The LoRA of the steps until then, to the bit that of a training that had no more. */
 static void test_cancel(void)
 {
     Fixture f;
-    g_autoptr(GCancellable) cancellable = g_cancellable_new();
-    Report report = {.cancellable = cancellable};
-    const W2wProgress progress = {on_progress, &report, cancellable};
     g_autoptr(W2wValues) values = NULL;
-    g_autoptr(GError) error = NULL;
-    W2wJobResult *result = NULL;
+    g_autoptr(W2wJobResult) result = NULL;
+    g_autoptr(W2wJobResult) shorter = NULL;
+    g_autoptr(JsonObject) recipe = NULL;
+    g_autoptr(JsonObject) report = NULL;
 
     fixture_open(&f);
     for (guint i = 0; i < 4; i++) {
@@ -428,11 +449,100 @@ static void test_cancel(void)
         write_picture(f.person, name, SIDE, SIDE, (guint8)(10 * i));
     }
     values = small_values(&f);
+    g_assert_null(run_cancelled(&f, values, "Preparing"));
+    g_assert_null(run_cancelled(&f, values, "Class picture"));
+    result = run_cancelled(&f, values, "Step 1 of"); /* which is asked for before the second */
+    g_assert_nonnull(result);
+    g_assert_null(result->picture);
+    g_assert_null(result->identity);
+    g_assert_nonnull(strstr(result->message, "Stopped after 2 of 3 steps"));
+    recipe = parse(result->recipe);
+    g_assert_cmpint(json_object_get_int_member(recipe, "steps_done"), ==, 2);
+    g_assert_cmpint(json_object_get_int_member(recipe, "steps"), ==, STEPS);
+    report = parse(result->report);
+    g_assert_cmpint(json_object_get_int_member(report, "steps"), ==, 2);
+    set(values, "steps", "2");
+    shorter = run(&f, values);
+    g_assert_true(g_bytes_equal(get_file(result, ""), get_file(shorter, "")));
+    fixture_close(&f);
+}
+
+/* All steps are done: what is lost is the picture and the identity. */
+static void test_cancel_picture(void)
+{
+    Fixture f;
+    g_autoptr(W2wValues) values = NULL;
+    g_autoptr(W2wJobResult) result = NULL;
+    g_autoptr(W2wJobResult) whole = NULL;
+
+    fixture_open(&f);
+    values = small_values(&f);
+    result = run_cancelled(&f, values, "Step 3 of 3");
+    g_assert_nonnull(result);
+    g_assert_null(result->picture);
+    whole = run(&f, values);
+    g_assert_true(g_bytes_equal(get_file(result, ""), get_file(whole, "")));
+    fixture_close(&f);
+}
+
+/* From the third step on, noised latents are no numbers any more. */
+static void spoil_noise(double fraction, const char *text, gpointer user_data)
+{
+    const W2wNoiseSchedule *schedule = w2w_pipeline_get_noise_schedule(user_data);
+
+    for (guint i = 0; g_str_has_prefix(text, "Step 2 of") && i < schedule->n_train_timesteps; i++)
+        schedule->alphas_cumprod[i] = NAN;
+}
+
+/* The last finite state is kept, and why it ended is told. */
+static void test_astray(void)
+{
+    Fixture f;
+    g_autoptr(W2wValues) values = NULL;
+    g_autoptr(W2wJobResult) shorter = NULL;
+    g_autoptr(W2wJobResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    W2wProgress progress = {.func = spoil_noise};
+
+    fixture_open(&f);
+    progress.user_data = f.pipeline;
+    values = small_values(&f);
+    set(values, "steps", "2");
+    shorter = run(&f, values);
+    set(values, "steps", "9");
     g_assert_false(
         w2w_dreambooth_job.run(f.pipeline, values, take_result, &result, &progress, &error));
-    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-    g_assert_null(result);
-    g_assert_cmpfloat(report.last, >, 0.0);
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_FAILED);
+    g_assert_nonnull(strstr(error->message, "astray"));
+    g_assert_nonnull(result);
+    g_assert_nonnull(strstr(result->message, "Ended after 2 of 9 steps"));
+    g_assert_true(g_bytes_equal(get_file(result, ""), get_file(shorter, "")));
+    fixture_close(&f);
+}
+
+/* With a budget, nothing that reading and rendering pictures needs stays beside the training. */
+static void test_budget_drops_plans(void)
+{
+    Fixture f;
+    g_autoptr(W2wValues) values = NULL;
+    guint n_planned[2];
+
+    fixture_open(&f);
+    values = small_values(&f);
+    set(values, "no-picture", "true");
+    for (guint i = 0; i < G_N_ELEMENTS(n_planned); i++) {
+        g_autoptr(W2wJobResult) first = NULL;
+        g_autoptr(W2wJobResult) second = NULL;
+        guint n;
+
+        if (i == 1)
+            set(values, "memory", "8G");
+        first = run(&f, values);
+        n = w2w_pipeline_get_counts(f.pipeline).n_plans;
+        second = run(&f, values);
+        n_planned[i] = w2w_pipeline_get_counts(f.pipeline).n_plans - n;
+    }
+    g_assert_cmpuint(n_planned[1], >, n_planned[0]); /* the VAE again */
     fixture_close(&f);
 }
 
@@ -526,6 +636,9 @@ int main(int argc, char **argv)
     g_test_add_func("/job/dreambooth/no-space", test_no_space);
     g_test_add_func("/job/dreambooth/refuses", test_refuses);
     g_test_add_func("/job/dreambooth/cancel", test_cancel);
+    g_test_add_func("/job/dreambooth/cancel-picture", test_cancel_picture);
+    g_test_add_func("/job/dreambooth/astray", test_astray);
+    g_test_add_func("/job/dreambooth/budget-drops-plans", test_budget_drops_plans);
     g_test_add_func("/job/dreambooth/crop", test_crop);
     g_test_add_func("/job/dreambooth/memory-sizes", test_memory_sizes);
     code = g_test_run();

@@ -10,6 +10,7 @@
 #include "engine/formats/json.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/png.h"
+#include "engine/job/invert_report.h"
 #include "engine/job/job.h"
 #include "engine/w2w/identity.h"
 
@@ -179,7 +180,10 @@ static void test_report(void)
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(report, "attributes")), ==,
                      g_strv_length((char **)w2w_space_get_attributes(space)));
     g_assert_true(json_object_has_member(json_object_get_object_member(report, "distance"),
-                                         "percent_of_people_within"));
+                                         "percent_of_people_nearer"));
+    assert_message(
+        json_object_get_string_member(json_object_get_object_member(report, "distance"), "place"),
+        "people");
     g_assert_false(json_object_has_member(report, "held_loss"));
 
     /* Enough to do it again. */
@@ -270,6 +274,18 @@ static void test_masks_and_more_pictures_count(void)
     }
     for (guint i = 0; i < 4; i++)
         w2w_job_result_free(results[i]);
+}
+
+static void test_distance_in_words(void)
+{
+    g_autofree char *beyond = w2w_invert_describe_distance(200, 200);
+    g_autofree char *first = w2w_invert_describe_distance(0, 200);
+    g_autofree char *between = w2w_invert_describe_distance(1, 200);
+
+    assert_message(beyond, "further out than all 200");
+    assert_message(first, "nearer to the middle than all 200");
+    assert_message(between, "1 of the space's 200 people");
+    assert_message(between, "199 are further out");
 }
 
 /* --- stopping and going on --- */
@@ -428,6 +444,7 @@ int main(int argc, char **argv)
     g_test_add_func("/job/invert/report", test_report);
     g_test_add_func("/job/invert/same-bytes-and-a-picture", test_same_bytes_and_a_picture);
     g_test_add_func("/job/invert/held-loss", test_held_loss);
+    g_test_add_func("/job/invert/distance-in-words", test_distance_in_words);
     g_test_add_func("/job/invert/masks-and-more-pictures", test_masks_and_more_pictures_count);
     g_test_add_func("/job/invert/stopped-and-gone-on", test_stopped_and_gone_on);
     g_test_add_func("/job/invert/stopped-while-rendering", test_stopped_while_rendering);

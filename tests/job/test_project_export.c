@@ -144,7 +144,7 @@ static void test_there_and_back(void)
     g_autoptr(W2wJobResult) first = project(pipeline, adapter);
     g_autoptr(W2wIdentity) identity = read_identity(first);
 
-    g_assert_cmpfloat(get_part(first, "lost_of_products"), <, 1e-5);
+    g_assert_cmpfloat(get_part(first, "relative_difference"), <, 1e-5);
     g_assert_nonnull(identity->space_fingerprint);
     for (guint i = 0; w2w_lora_format_names[i] != NULL; i++) {
         g_autoptr(W2wJobResult) exported =
@@ -235,9 +235,9 @@ static void test_foreign(void)
     g_assert_cmpint(json_object_get_int_member(json_array_get_object_element(outside, 0), "count"),
                     ==, 2);
     g_assert_cmpint(json_object_get_int_member(report, "modules"), ==, 1);
-    g_assert_cmpfloat(get_part(result, "lost_to_other_modules"), >, 0.0);
-    g_assert_cmpfloat(get_part(result, "lost_to_other_modules"), <, 1.0);
-    g_assert_cmpfloat(get_part(result, "lost_to_rank_1"), >, 0.0);
+    g_assert_cmpfloat(get_part(result, "percent_lost_to_other_modules"), >, 0.0);
+    g_assert_cmpfloat(get_part(result, "percent_lost_to_other_modules"), <, 100.0);
+    g_assert_cmpfloat(get_part(result, "percent_lost_to_rank_1"), >, 0.0);
     g_assert_nonnull(result->message);
     g_assert_cmpstr(result->name, ==, "style");
     remove_folder(folder);
