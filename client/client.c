@@ -107,12 +107,19 @@ static GDBusConnection *open_connection(W2wClient *client, GError **error)
     return connection;
 }
 
+static GVariant *ask_with(GDBusConnection *connection, const char *method, GVariant *arguments,
+                          GUnixFDList *descriptors, const char *reply, GError **error)
+{
+    return g_dbus_connection_call_with_unix_fd_list_sync(
+        connection, NULL, W2W_PROTOCOL_PATH, W2W_PROTOCOL_INTERFACE, method, arguments,
+        G_VARIANT_TYPE(reply), G_DBUS_CALL_FLAGS_NONE, ANSWER_SECONDS * 1000, descriptors, NULL,
+        NULL, error);
+}
+
 static GVariant *ask(GDBusConnection *connection, const char *method, GVariant *arguments,
                      const char *reply, GError **error)
 {
-    return g_dbus_connection_call_sync(connection, NULL, W2W_PROTOCOL_PATH, W2W_PROTOCOL_INTERFACE,
-                                       method, arguments, G_VARIANT_TYPE(reply),
-                                       G_DBUS_CALL_FLAGS_NONE, ANSWER_SECONDS * 1000, NULL, error);
+    return ask_with(connection, method, arguments, NULL, reply, error);
 }
 
 /* TRUE: the program behind the connection is the one that would be started now. */
@@ -450,19 +457,34 @@ gboolean w2w_client_run_resumable(W2wClient *client, const char *job, GVariant *
     return TRUE;
 }
 
+/* A subject stands for the pictures: what they are makes no difference. */
+static GVariant *leave_pictures_out(const char *name, GVariant *given, const char *subject)
+{
+    g_autoptr(GVariant) values = g_variant_ref_sink(given);
+    g_auto(GVariantDict) needed = G_VARIANT_DICT_INIT(values);
+    const W2wJob *job = w2w_job_lookup(name);
+
+    for (guint i = 0; subject != NULL && *subject != 0 && job != NULL && i < job->n_parameters; i++)
+        if (job->parameters[i].type == W2W_PARAMETER_PICTURE)
+            g_variant_dict_remove(&needed, job->parameters[i].name);
+    return g_variant_ref_sink(g_variant_dict_end(&needed));
+}
+
 gboolean w2w_client_find_kept(W2wClient *client, const char *job, GVariant *given,
                               const char *subject, gboolean *found, char **text, GError **error)
 {
-    g_autoptr(GVariant) values = g_variant_ref_sink(given);
+    g_autoptr(GUnixFDList) descriptors = g_unix_fd_list_new();
+    g_autoptr(GVariant) needed = leave_pictures_out(job, given, subject);
+    g_autoptr(GVariant) values = w2w_shared_memory_pack(needed, descriptors, error);
     g_autoptr(GVariant) reply = NULL;
     GError *problem = NULL;
 
-    if (!check_size(values, error) || !ensure_connected(client, error))
+    if (values == NULL || !check_size(values, error) || !ensure_connected(client, error))
         return FALSE;
-    reply = ask(
+    reply = ask_with(
         client->connection, "FindKept",
         g_variant_new("(s^ay@a{sv}s)", job, client->world, values, subject != NULL ? subject : ""),
-        "(bs)", &problem);
+        descriptors, "(bs)", &problem);
     if (reply == NULL) {
         explain(client, problem, error);
         return FALSE;

@@ -40,18 +40,19 @@ gboolean w2w_client_run(W2wClient *client, const char *job, GVariant *values,
 
 /*
  * The same for a job with W2wJob.resumes_from: whenever one ends because it was cancelled or its
- * client was gone, the worker keeps what it had found until then, as long as it lives, for the next
- * that is about the same. `subject` (or NULL) is the caller's name of the pictures in `values`,
- * where it knows better than their bytes whether they are the same. `resume`: go on from what was
- * kept, if there is something. What ends in success is forgotten.
+ * client was gone, the worker keeps what it had found until then, or better of the same from
+ * before, as long as it lives, for the next that is about the same. `subject` (or NULL) is the
+ * caller's name of the pictures in `values`, where it knows better than their bytes whether they
+ * are the same. `resume`: go on from what was kept, if there is something. What ends in success is
+ * forgotten.
  */
 gboolean w2w_client_run_resumable(W2wClient *client, const char *job, GVariant *values,
                                   const char *subject, gboolean resume, W2wJobResultFunc on_result,
                                   gpointer user_data, const W2wProgress *progress, GError **error);
 
 /*
- * Would such a call have something to go on from? With a subject the pictures may be left out of
- * the values. `text` (caller frees; "" where nothing is found) says what it is.
+ * Would such a call have something to go on from? With a subject the pictures need not be in the
+ * values, and are not sent. `text` (caller frees; "" where nothing is found) says what it is.
  */
 gboolean w2w_client_find_kept(W2wClient *client, const char *job, GVariant *values,
                               const char *subject, gboolean *found, char **text, GError **error);

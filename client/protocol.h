@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#define W2W_PROTOCOL_VERSION   "3"
+#define W2W_PROTOCOL_VERSION   "4"
 #define W2W_PROTOCOL_PATH      "/w2w/worker"
 #define W2W_PROTOCOL_INTERFACE "w2w.Worker1"
 
@@ -28,7 +28,7 @@
  *         (--build): a worker that was built anew since is another one. parent_pid 0: none.
  * Quit    takes no new clients, ends its jobs, leaves.
  * Run     subject, resume: w2w_client_run_resumable(); "" and false for a job that is not resumed.
- * values  of Run: large ones lie in the message's descriptors (shared_memory.h).
+ * values  of Run and FindKept: large ones lie in the message's descriptors (shared_memory.h).
  * FindKept  does the worker still have what a cancelled job of this kind had found?
  * world   a folder in the file system's encoding, NUL terminated, absolute.
  */

@@ -120,7 +120,7 @@ static void on_result(W2wJobResult *given, gpointer user_data)
     /* The client may be gone by now; if it comes back, this is waiting. */
     if (task->key != NULL && result->identity != NULL &&
         g_cancellable_is_cancelled(task->cancellable))
-        w2w_kept_results_put(task->kept, task->key, result->identity, result->message);
+        w2w_kept_results_put(task->kept, task->key, result);
     dictionary = w2w_result_to_variant(result, descriptors, &task->error);
     if (dictionary == NULL) {
         g_cancellable_cancel(task->cancellable);
@@ -140,21 +140,27 @@ static void count_load(W2wJobQueue *queue, W2wPipeline *pipeline)
 
 /*
  * Where the job was cancelled earlier, it goes on from what it had found then. Of no use any more
- * (the world has another space by now), that is forgotten.
+ * (the world has another space by now), that is forgotten; not where something else is wrong with
+ * the call, which the job says itself.
  */
 static gboolean take_up(Task *task, const W2wJob *job, W2wWorld *world, W2wValues *values,
                         GError **error)
 {
     g_autoptr(GBytes) identity = w2w_kept_results_get(task->kept, task->key, NULL);
+    g_autoptr(GError) problem = NULL;
 
     if (identity == NULL || w2w_values_get_bytes(values, job->resumes_from) != NULL)
         return TRUE;
     if (!w2w_values_set_bytes(values, job->resumes_from, identity, error))
         return FALSE;
-    if (job->check(world, values, NULL))
+    if (job->check(world, values, &problem) ||
+        !g_error_matches(problem, W2W_ERROR, W2W_ERROR_MISMATCH))
         return TRUE;
-    w2w_kept_results_remove(task->kept, task->key);
-    return w2w_values_set_bytes(values, job->resumes_from, NULL, error);
+    if (!w2w_values_set_bytes(values, job->resumes_from, NULL, error))
+        return FALSE;
+    if (job->check(world, values, NULL)) /* without it all is well */
+        w2w_kept_results_remove(task->kept, task->key);
+    return TRUE;
 }
 
 static gboolean run(W2wJobQueue *queue, Task *task, GError **error)
@@ -331,6 +337,7 @@ W2wJobQueueStatus w2w_job_queue_get_status(W2wJobQueue *queue)
 void w2w_job_queue_find_kept(W2wJobQueue *queue, GDBusMethodInvocation *invocation)
 {
     g_autofree char *name = NULL, *world = NULL, *subject = NULL, *key = NULL, *text = NULL;
+    g_autoptr(GVariant) packed = NULL;
     g_autoptr(GVariant) given = NULL;
     g_autoptr(W2wValues) values = NULL;
     g_autoptr(GBytes) identity = NULL;
@@ -338,11 +345,15 @@ void w2w_job_queue_find_kept(W2wJobQueue *queue, GDBusMethodInvocation *invocati
     const W2wJob *job;
 
     g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(s^ay@a{sv}s)", &name,
-                  &world, &given, &subject);
+                  &world, &packed, &subject);
     job = w2w_job_lookup(name);
     if (job != NULL) {
         values = w2w_values_new(job->parameters, job->n_parameters);
-        if (!w2w_values_set_variant(values, given, &error)) {
+        given = w2w_shared_memory_unpack(
+            packed,
+            g_dbus_message_get_unix_fd_list(g_dbus_method_invocation_get_message(invocation)),
+            &error);
+        if (given == NULL || !w2w_values_set_variant(values, given, &error)) {
             g_dbus_method_invocation_take_error(invocation, error);
             return;
         }

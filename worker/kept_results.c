@@ -7,6 +7,8 @@
 typedef struct {
     char *key, *text;
     GBytes *identity;
+    double loss; /* 0: not known */
+    guint n_steps;
 } Entry;
 
 struct _W2wKeptResults {
@@ -105,15 +107,35 @@ static void remove_locked(W2wKeptResults *kept, const char *key)
     }
 }
 
-void w2w_kept_results_put(W2wKeptResults *kept, const char *key, GBytes *identity, const char *text)
+static gboolean is_better(const Entry *entry, const Entry *than)
+{
+    if (entry->loss > 0.0 && than->loss > 0.0)
+        return entry->loss < than->loss;
+    if (entry->loss > 0.0 || than->loss > 0.0)
+        return entry->loss > 0.0;
+    return entry->n_steps > than->n_steps;
+}
+
+void w2w_kept_results_put(W2wKeptResults *kept, const char *key, const W2wJobResult *result)
 {
     Entry *entry = g_new(Entry, 1);
+    GList *earlier;
 
     entry->key = g_strdup(key);
-    entry->text = g_strdup(text != NULL ? text : "");
-    entry->identity = g_bytes_ref(identity);
+    entry->text = g_strdup(result->message != NULL ? result->message : "");
+    entry->identity = g_bytes_ref(result->identity);
+    entry->loss = result->loss;
+    entry->n_steps = result->n_steps;
     g_mutex_lock(&kept->mutex);
-    remove_locked(kept, key);
+    earlier = find(kept, key);
+    if (earlier != NULL && is_better(earlier->data, entry)) {
+        g_queue_unlink(&kept->entries, earlier);
+        entry_free(entry);
+        entry = earlier->data;
+        g_list_free(earlier);
+    } else {
+        remove_locked(kept, key);
+    }
     g_queue_push_head(&kept->entries, entry);
     while (kept->entries.length > W2W_KEPT_RESULTS_MAX)
         entry_free(g_queue_pop_tail(&kept->entries));

@@ -25,9 +25,12 @@ void w2w_kept_results_free(W2wKeptResults *kept);
 char *w2w_kept_results_make_key(const W2wJob *job, const char *world, const char *subject,
                                 const W2wValues *values);
 
-/* `text`: about it, for people; may be NULL. Takes the place of an earlier one. */
-void w2w_kept_results_put(W2wKeptResults *kept, const char *key, GBytes *identity,
-                          const char *text);
+/*
+ * The result's identity, with its message. An earlier one stays where it is better: the one with
+ * the lower loss, or with any where the other was stopped too early to know; of two that do not
+ * know, the one of more steps. So a search that goes on and is stopped at once loses nothing.
+ */
+void w2w_kept_results_put(W2wKeptResults *kept, const char *key, const W2wJobResult *result);
 void w2w_kept_results_remove(W2wKeptResults *kept, const char *key);
 
 /* NULL where there is none (or no key); else the identity, and its text or "" into `text` (may be

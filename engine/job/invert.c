@@ -114,6 +114,7 @@ typedef struct {
     W2wInvertInput input;
     guint n_components;    /* that are sought */
     guint n_done;          /* steps */
+    double best_loss;      /* 0: not known */
     W2wIdentity *identity; /* the best so far; NULL: no step was done */
     JsonObject *report;
     const W2wProgress *progress; /* of the whole job */
@@ -234,6 +235,7 @@ static gboolean prepare(Run *run, const W2wValues *values, GError **error)
 static gboolean take_identity(Run *run, const W2wInversion *inversion, GError **error)
 {
     run->n_done = w2w_inversion_get_n_done(inversion);
+    run->best_loss = w2w_inversion_get_best_loss(inversion);
     if (run->n_done == 0)
         return TRUE;
     run->identity = w2w_identity_new(w2w_inversion_get_n_coefficients(inversion), error);
@@ -337,6 +339,8 @@ static void hand_out_best(Run *run, W2wJobResultFunc on_result, gpointer user_da
                                          run->input.problem.seed, NULL);
     if (result == NULL)
         return;
+    result->loss = run->best_loss;
+    result->n_steps = run->n_done;
     w2w_message_append(&result->message,
                        "Stopped after %u of %u steps: this is the best until then. The search can "
                        "go on from it.",

@@ -46,6 +46,10 @@ typedef struct {
     GPtrArray *files;    /* of W2wJobFile, which it frees; or NULL */
     char *stem;          /* name of its files where a job has several results ("frame-03");
                             NULL: "person-<seed>" */
+
+    /* Of a search that was stopped (W2wJob.resumes_from), for who has two of the same: */
+    double loss;   /* how badly this explains what it was sought in; 0: too early to know */
+    guint n_steps; /* that were done */
 } W2wJobResult;
 void w2w_job_result_free(W2wJobResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(W2wJobResult, w2w_job_result_free)
@@ -60,10 +64,10 @@ typedef struct {
     const char *help;  /* a paragraph, translatable */
     const W2wParameter *parameters;
     guint n_parameters;
-    const char *argument; /* the parameter that a command line's one word beside options fills
-                             (w2w project FILE), or NULL */
+    const char *argument;      /* the parameter that a command line's one word beside options fills
+                                  (w2w project FILE), or NULL */
     const char *argument_word; /* what stands for it in the synopsis; NULL: "FILE" */
-    gboolean no_picture;  /* no result has one: nothing for a front-end of pictures */
+    gboolean no_picture;       /* no result has one: nothing for a front-end of pictures */
 
     /*
      * Of a job that seeks for long, the IDENTITY from which it can go on, or NULL. Cancelled, such

@@ -226,6 +226,11 @@ void w2w_inversion_get_result(const W2wInversion *inversion, float *coefficients
             coefficients[j] = (float)(inversion->sums[j] / inversion->n_summed);
 }
 
+double w2w_inversion_get_best_loss(const W2wInversion *inversion)
+{
+    return isfinite(inversion->best_loss) ? inversion->best_loss : 0.0;
+}
+
 guint w2w_inversion_get_n_done(const W2wInversion *inversion)
 {
     return inversion->n_done;

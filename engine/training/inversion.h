@@ -102,6 +102,9 @@ const float *w2w_inversion_get_coefficients(const W2wInversion *inversion);
  */
 void w2w_inversion_get_result(const W2wInversion *inversion, float *coefficients);
 
+/* The running mean of that best, for comparing searches in the same pictures; 0: not known yet. */
+double w2w_inversion_get_best_loss(const W2wInversion *inversion);
+
 guint w2w_inversion_get_n_done(const W2wInversion *inversion); /* steps */
 
 /* The loss of each step so far, and the running mean after it (NaN before it is known). Owned,

@@ -99,11 +99,20 @@ static void assert_kept(W2wKeptResults *kept, const char *key, const char *ident
     g_assert_cmpstr(found_text, ==, text);
 }
 
-static void put(W2wKeptResults *kept, const char *key, const char *identity, const char *text)
+static void put_found(W2wKeptResults *kept, const char *key, const char *identity, const char *text,
+                      double loss, guint n_steps)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(identity, strlen(identity));
+    g_autofree char *message = g_strdup(text);
+    const W2wJobResult result = {
+        .identity = bytes, .message = message, .loss = loss, .n_steps = n_steps};
 
-    w2w_kept_results_put(kept, key, bytes, text);
+    w2w_kept_results_put(kept, key, &result);
+}
+
+static void put(W2wKeptResults *kept, const char *key, const char *identity, const char *text)
+{
+    put_found(kept, key, identity, text, 0.0, 1);
 }
 
 static void test_put_and_get(void)
@@ -120,6 +129,35 @@ static void test_put_and_get(void)
     w2w_kept_results_remove(kept, "nothing");
     g_assert_null(w2w_kept_results_get(kept, "a", NULL));
     assert_kept(kept, "b", "second", "");
+    w2w_kept_results_free(kept);
+}
+
+static void test_better_stays(void)
+{
+    W2wKeptResults *kept = w2w_kept_results_new();
+
+    put_found(kept, "a", "20 steps", "20", 0.0, 20);
+    put_found(kept, "a", "1 step", "1", 0.0, 1);
+    assert_kept(kept, "a", "20 steps", "20");
+    put_found(kept, "a", "30 steps", "30", 0.0, 30);
+    assert_kept(kept, "a", "30 steps", "30");
+    put_found(kept, "a", "judged", "judged", 0.5, 10);
+    assert_kept(kept, "a", "judged", "judged");
+    put_found(kept, "a", "not judged", "100", 0.0, 100);
+    put_found(kept, "a", "worse", "200", 0.6, 200);
+    assert_kept(kept, "a", "judged", "judged");
+    put_found(kept, "a", "better", "better", 0.4, 5);
+    assert_kept(kept, "a", "better", "better");
+    /* What stayed was asked for last: others are pushed out before it. */
+    for (guint i = 1; i < W2W_KEPT_RESULTS_MAX; i++) {
+        g_autofree char *key = g_strdup_printf("%u", i);
+
+        put(kept, key, key, NULL);
+    }
+    put_found(kept, "a", "worse", "worse", 0.6, 1);
+    put(kept, "b", "b", NULL);
+    assert_kept(kept, "a", "better", "better");
+    g_assert_null(w2w_kept_results_get(kept, "1", NULL));
     w2w_kept_results_free(kept);
 }
 
@@ -144,6 +182,7 @@ int main(int argc, char **argv)
     g_test_add_func("/worker/kept-results/subject-stands-for-pictures", test_subject);
     g_test_add_func("/worker/kept-results/not-resumable", test_not_resumable);
     g_test_add_func("/worker/kept-results/put-and-get", test_put_and_get);
+    g_test_add_func("/worker/kept-results/better-stays", test_better_stays);
     g_test_add_func("/worker/kept-results/bounded", test_bounded);
     return g_test_run();
 }

@@ -45,22 +45,30 @@ static GVariant *make_values(gint shade, gint steps)
     return g_variant_dict_end(&values);
 }
 
-static gboolean is_kept(W2wClient *client, gint shade, const char *subject)
+/* "" where nothing is. */
+static char *find_kept(W2wClient *client, GVariant *values, const char *subject)
 {
-    g_autofree char *text = NULL;
+    char *text = NULL;
     gboolean found = FALSE;
     GError *error = NULL;
 
-    w2w_client_find_kept(client, JOB, make_values(shade, 1), subject, &found, &text, &error);
+    w2w_client_find_kept(client, JOB, values, subject, &found, &text, &error);
     g_assert_no_error(error);
     g_test_message("%s", text);
     g_assert_cmpint(found, ==, *text != 0);
-    return found;
+    return text;
+}
+
+static gboolean is_kept(W2wClient *client, gint shade, const char *subject)
+{
+    g_autofree char *text = find_kept(client, make_values(shade, 1), subject);
+
+    return *text != 0;
 }
 
 typedef struct {
     GCancellable *cancellable;
-    guint n_steps;
+    guint n_left; /* steps to be reported */
 } Watch;
 
 /* Once some steps are done: only they are reported with the time that is left. */
@@ -68,21 +76,27 @@ static void cancel_soon(double fraction, const char *text, gpointer user_data)
 {
     Watch *watch = user_data;
 
-    if (fraction > 0.05 && ++watch->n_steps == 3)
+    if (fraction > 0.05 && watch->n_left-- == 1)
         g_cancellable_cancel(watch->cancellable);
 }
 
-static void run_and_cancel(W2wClient *client, gint shade, const char *subject, GPtrArray *results)
+static void run_and_cancel_after(W2wClient *client, gint shade, const char *subject,
+                                 gboolean resume, guint n_reports, GPtrArray *results)
 {
     g_autoptr(GCancellable) cancellable = g_cancellable_new();
-    Watch watch = {cancellable, 0};
+    Watch watch = {cancellable, n_reports};
     const W2wProgress progress = {cancel_soon, &watch, cancellable};
     g_autoptr(GError) error = NULL;
 
     g_assert_false(w2w_client_run_resumable(client, JOB, make_values(shade, MANY_STEPS), subject,
-                                            FALSE, worker_fixture_add_result, results, &progress,
+                                            resume, worker_fixture_add_result, results, &progress,
                                             &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+static void run_and_cancel(W2wClient *client, gint shade, const char *subject, GPtrArray *results)
+{
+    run_and_cancel_after(client, shade, subject, FALSE, 3, results);
 }
 
 /* Does its identity say that it began with another one? */
@@ -127,6 +141,58 @@ static void test_cancelled(void)
     worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
 }
 
+static void set_bytes(GVariantDict *values, const char *name, gsize size)
+{
+    guint8 *bytes = g_malloc0(size);
+
+    g_variant_dict_insert_value(
+        values, name,
+        g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, bytes, size, TRUE, g_free, bytes));
+}
+
+/* A mask of another size, and no picture at all: what was found is not to blame. */
+static void assert_other_errors_keep(W2wClient *client)
+{
+    g_autoptr(GPtrArray) results = worker_fixture_new_results();
+    g_autoptr(GVariant) good = g_variant_ref_sink(make_values(0, 1));
+    guint8 pixels[4] = {255, 255, 255, 255};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) small = w2w_png_encode(pixels, 2, 2, 1, &error);
+    g_auto(GVariantDict) mismatch = G_VARIANT_DICT_INIT(good);
+    g_auto(GVariantDict) broken = G_VARIANT_DICT_INIT(good);
+
+    g_assert_no_error(error);
+    g_variant_dict_insert_value(&mismatch, "mask",
+                                g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, small, TRUE));
+    g_assert_false(w2w_client_run_resumable(client, JOB, g_variant_dict_end(&mismatch), "layer 1",
+                                            TRUE, worker_fixture_add_result, results, NULL,
+                                            &error));
+    g_assert_error(error, W2W_ERROR, W2W_ERROR_MISMATCH);
+    g_clear_error(&error);
+    g_assert_true(is_kept(client, -1, "layer 1"));
+    set_bytes(&broken, "image", 100);
+    g_assert_false(w2w_client_run_resumable(client, JOB, g_variant_dict_end(&broken), "layer 1",
+                                            TRUE, worker_fixture_add_result, results, NULL,
+                                            &error));
+    g_assert_nonnull(error);
+    g_assert_true(is_kept(client, -1, "layer 1"));
+}
+
+/* Larger than a message may be: with a name it is not sent, without one in shared memory. */
+static void assert_found_by_large_picture(W2wClient *client)
+{
+    const char *const subjects[] = {"layer 1", NULL};
+
+    for (guint i = 0; i < G_N_ELEMENTS(subjects); i++) {
+        g_auto(GVariantDict) values = G_VARIANT_DICT_INIT(NULL);
+        g_autofree char *text = NULL;
+
+        set_bytes(&values, "image", 70 << 20);
+        text = find_kept(client, g_variant_dict_end(&values), subjects[i]);
+        g_assert_cmpint(*text != 0, ==, subjects[i] != NULL);
+    }
+}
+
 /* The client's own name stands for the picture: without sending it, and whatever its bytes are. */
 static void test_subject(void)
 {
@@ -137,7 +203,26 @@ static void test_subject(void)
     g_assert_true(is_kept(client, -1, "layer 1"));
     g_assert_false(is_kept(client, -1, "layer 2"));
     g_assert_false(is_kept(client, 0, NULL));
+    assert_other_errors_keep(client);
+    assert_found_by_large_picture(client);
     g_assert_true(run_to_the_end(client, 1, "layer 1", TRUE));
+    worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
+}
+
+/* Going on and stopping at once loses nothing. */
+static void test_stopped_early(void)
+{
+    g_autoptr(W2wClient) client = worker_fixture_connect(0);
+    g_autoptr(GPtrArray) results = worker_fixture_new_results();
+    g_autofree char *long_one = NULL;
+    g_autofree char *after = NULL;
+
+    run_and_cancel_after(client, 0, NULL, FALSE, 12, results);
+    long_one = find_kept(client, make_values(0, 1), NULL);
+    run_and_cancel_after(client, 0, NULL, TRUE, 1, results);
+    g_assert_cmpuint(results->len, ==, 2);
+    after = find_kept(client, make_values(0, 1), NULL);
+    g_assert_cmpstr(after, ==, long_one);
     worker_fixture_kill(worker_fixture_get_pid(client), SIGTERM);
 }
 
@@ -206,6 +291,7 @@ int main(int argc, char **argv)
     worker_fixture_begin(&argc, &argv);
     g_test_add_func("/worker/resume/cancelled", test_cancelled);
     g_test_add_func("/worker/resume/subject", test_subject);
+    g_test_add_func("/worker/resume/stopped-early", test_stopped_early);
     g_test_add_func("/worker/resume/vanished-client", test_vanished_client);
     g_test_add_func("/worker/resume/of-no-use", test_of_no_use);
     return worker_fixture_end(g_test_run());
