@@ -3,6 +3,8 @@
  * dreambooth: from a folder of pictures of one person to a LoRA of rank 1, its picture, and where
  * the world has a space the identity that is nearest to it.
  */
+#include <math.h>
+
 #include "engine/error.h"
 #include "engine/formats/json_writer.h"
 #include "engine/formats/mapped_file.h"
@@ -197,6 +199,11 @@ static gboolean check(W2wWorld *world, const W2wValues *values, GError **error)
 
 /* --- what came of it --- */
 
+static double round_to(double value, double digits)
+{
+    return round(value * digits) / digits;
+}
+
 static JsonObject *make_report(const W2wDreamboothTraining *training)
 {
     const W2wDreamboothRequest *request = training->request;
@@ -207,9 +214,9 @@ static JsonObject *make_report(const W2wDreamboothTraining *training)
     json_object_set_int_member(report, "class_pictures", request->n_class);
     json_object_set_int_member(report, "class_pictures_rendered", training->n_rendered);
     json_object_set_int_member(report, "steps", training->n_done);
-    json_object_set_double_member(report, "loss_at_first", training->first_loss);
-    json_object_set_double_member(report, "loss_at_last", training->last_loss);
-    json_object_set_double_member(report, "seconds", training->seconds);
+    json_object_set_double_member(report, "loss_at_first", round_to(training->first_loss, 1e6));
+    json_object_set_double_member(report, "loss_at_last", round_to(training->last_loss, 1e6));
+    json_object_set_double_member(report, "seconds", round_to(training->seconds, 1e2));
     json_object_set_string_member(report, "memory_planned", memory);
     json_object_set_int_member(report, "blocks_recomputed", training->memory.n_recomputed);
     json_object_set_string_member(report, "format", w2w_lora_format_names[request->format]);

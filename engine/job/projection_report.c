@@ -4,18 +4,20 @@
 
 #include <math.h>
 
-/* A difference that nobody sees. */
-#define UNSEEN 0.01
+/* Parts of the LoRA's size: differences that nobody sees, and such that leave little of it. */
+#define UNSEEN  0.01
+#define SERIOUS 0.5
 
 static char *describe(double difference)
 {
     if (difference < UNSEEN)
-        return g_strdup("changes the weights as the LoRA does, but for less than 1 % of it");
+        return g_strdup("the LoRA, but for less than 1 % of it");
+    if (difference <= SERIOUS)
+        return g_strdup_printf("the LoRA, but for %.0f %% of it", 100.0 * difference);
     if (difference <= 1.0)
-        return g_strdup_printf("changes the weights as the LoRA does, but for %.0f %% of it",
-                               100.0 * difference);
-    return g_strdup_printf("no likeness: what it changes differs from the LoRA by %.3g times the "
-                           "LoRA's own size",
+        return g_strdup_printf("hardly the LoRA: %.0f %% of it are lost", 100.0 * difference);
+    return g_strdup_printf("unlike the LoRA: what it changes differs by %.3g times the LoRA's own "
+                           "size",
                            difference);
 }
 

@@ -14,6 +14,7 @@
 #include "engine/job/job.h"
 #include "engine/job/memory_parameter.h"
 #include "engine/job/picture_folder.h"
+#include "engine/job/projection_report.h"
 #include "engine/w2w/lora_file.h"
 #include "tests/w2w/space_folder.h"
 
@@ -578,6 +579,31 @@ static void test_crop(void)
     remove_folder(g_steal_pointer(&folder));
 }
 
+/* What is not a part of the LoRA, but a multiple of it, is not told as a part. */
+static void test_projection_in_words(void)
+{
+    const struct {
+        double lost;
+        const char *words;
+    } cases[] = {{0.0001, "less than 1 %"},
+                 {0.25, "but for 25 %"},
+                 {0.75, "hardly the LoRA: 75 %"},
+                 {205.2, "205 times the LoRA's own size"}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const W2wProjection projection = {.product_lost = cases[i].lost, .deviation_lost = 0.5};
+        g_autoptr(JsonObject) report = json_object_new();
+
+        w2w_projection_report(&projection, report);
+        g_assert_nonnull(
+            strstr(json_object_get_string_member(report, "nearest_identity"), cases[i].words));
+        g_assert_cmpfloat(json_object_get_double_member(report, "relative_difference"), ==,
+                          cases[i].lost);
+        g_assert_cmpfloat(json_object_get_double_member(report, "percent_of_deviation_lost"), ==,
+                          50.0);
+    }
+}
+
 static void test_memory_sizes(void)
 {
     static const W2wParameter table[] = {W2W_MEMORY_PARAMETER};
@@ -640,6 +666,7 @@ int main(int argc, char **argv)
     g_test_add_func("/job/dreambooth/astray", test_astray);
     g_test_add_func("/job/dreambooth/budget-drops-plans", test_budget_drops_plans);
     g_test_add_func("/job/dreambooth/crop", test_crop);
+    g_test_add_func("/job/dreambooth/projection-in-words", test_projection_in_words);
     g_test_add_func("/job/dreambooth/memory-sizes", test_memory_sizes);
     code = g_test_run();
     remove_folder(cache);
