@@ -188,7 +188,11 @@ typedef struct
   GimpProcedureConfig *config;
   const W2wDialog     *dialog;
   GtkWidget           *check, *note;
+  guint                asking; /* source: the worker is asked soon; 0: it was */
 } Offer;
+
+/* Milliseconds after the last change: who types a box types more of it. */
+#define REST 400
 
 static void
 update_offer (Offer *offer)
@@ -202,16 +206,39 @@ update_offer (Offer *offer)
   gtk_widget_set_visible (offer->note, text != NULL);
 }
 
-/* Only what was sought in makes a difference, and the worker answers quickly. */
+static gboolean
+values_rest (gpointer offer)
+{
+  ((Offer *) offer)->asking = 0;
+  update_offer (offer);
+
+  return G_SOURCE_REMOVE;
+}
+
+/* Only what was sought in makes a difference. */
 static void
 config_changed (GObject    *config,
                 GParamSpec *pspec,
                 gpointer    offer)
 {
-  const Offer *of = offer;
+  Offer *of = offer;
 
-  if (g_strv_contains (of->dialog->job->resumes_for, pspec->name))
-    update_offer (offer);
+  if (! g_strv_contains (of->dialog->job->resumes_for, pspec->name))
+    return;
+  if (of->asking != 0)
+    g_source_remove (of->asking);
+  of->asking = g_timeout_add (REST, values_rest, of);
+}
+
+/* What was offered for other values than these does not count. */
+static void
+end_offer (Offer *offer)
+{
+  g_signal_handlers_disconnect_by_data (offer->config, offer);
+  if (offer->asking == 0)
+    return;
+  g_source_remove (offer->asking);
+  g_object_set (offer->config, offer->dialog->resume, FALSE, NULL);
 }
 
 static void
@@ -278,7 +305,7 @@ w2w_dialog_run (GimpProcedure       *procedure,
       g_signal_connect (config, "notify", G_CALLBACK (config_changed), &offer);
     }
   confirmed = gimp_procedure_dialog_run (dialog);
-  g_signal_handlers_disconnect_by_data (config, &offer);
+  end_offer (&offer);
   gtk_widget_destroy (window);
 
   return confirmed;

@@ -69,9 +69,55 @@ insert (GimpImage *image,
   return TRUE;
 }
 
+typedef struct
+{
+  gint x, y, width, height;
+} Box;
+
+/* "box" of the report: where in the layer's pixels it lies what the result shows. */
+static gboolean
+read_box (const W2wJobResult *result,
+          Box                *box)
+{
+  g_autoptr (JsonNode) report = result->report != NULL ? json_from_string (result->report, NULL)
+                                                       : NULL;
+  JsonNode            *node   = NULL;
+  JsonArray           *array;
+
+  if (report != NULL && JSON_NODE_HOLDS_OBJECT (report))
+    node = json_object_get_member (json_node_get_object (report), "box");
+  array = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  if (array == NULL || json_array_get_length (array) != 4)
+    return FALSE;
+  box->x      = (gint) json_array_get_int_element (array, 0);
+  box->y      = (gint) json_array_get_int_element (array, 1);
+  box->width  = (gint) json_array_get_int_element (array, 2);
+  box->height = (gint) json_array_get_int_element (array, 3);
+
+  return TRUE;
+}
+
+/* Centred on what it shows of `original`; at whatever size, so that neither is blurred. */
+static void
+place_over (GimpLayer          *layer,
+            GimpLayer          *original,
+            const W2wJobResult *result)
+{
+  gint x, y;
+  Box  box;
+
+  if (! read_box (result, &box))
+    return;
+  gimp_drawable_get_offsets (GIMP_DRAWABLE (original), &x, &y);
+  gimp_layer_set_offsets (layer,
+                          x + box.x + (box.width - (gint) result->picture->width) / 2,
+                          y + box.y + (box.height - (gint) result->picture->height) / 2);
+}
+
 GimpLayer *
 w2w_layer_new_from_result (GimpImage          *image,
                            GimpLayer          *above,
+                           GimpLayer          *original,
                            const W2wJobResult *result,
                            GError            **error)
 {
@@ -92,36 +138,26 @@ w2w_layer_new_from_result (GimpImage          *image,
                    result->picture->pixels, GEGL_AUTO_ROWSTRIDE);
   g_object_unref (buffer); /* sends the pixels to GIMP */
   gimp_drawable_update (GIMP_DRAWABLE (layer), 0, 0, width, height);
+  if (original != NULL)
+    place_over (layer, original, result);
   attach_all (layer, result);
 
   return layer;
 }
 
-/* Where the region lies in the layer: "box" of the report. */
+/* Where the region lies in the layer, which is as large as its picture. */
 static gboolean
 find_box (const W2wJobResult *result,
-          gint               *x,
-          gint               *y,
+          Box                *box,
           GError            **error)
 {
-  g_autoptr (JsonNode) report = result->report != NULL ? json_from_string (result->report, NULL)
-                                                       : NULL;
-  JsonNode            *node   = NULL;
-  JsonArray           *box;
-
-  if (report != NULL && JSON_NODE_HOLDS_OBJECT (report))
-    node = json_object_get_member (json_node_get_object (report), "box");
-  box = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
-  if (box == NULL || json_array_get_length (box) != 4
-      || json_array_get_int_element (box, 2) != result->picture->width
-      || json_array_get_int_element (box, 3) != result->picture->height)
+  if (! read_box (result, box) || box->width != (gint) result->picture->width
+      || box->height != (gint) result->picture->height)
     {
       g_set_error_literal (error, W2W_ERROR, W2W_ERROR_FAILED,
                            _("The worker did not say where in the layer its picture lies."));
       return FALSE;
     }
-  *x = (gint) json_array_get_int_element (box, 0);
-  *y = (gint) json_array_get_int_element (box, 1);
 
   return TRUE;
 }
@@ -156,7 +192,7 @@ w2w_layer_new_from_region (GimpImage          *image,
                            GError            **error)
 {
   GimpLayer *layer;
-  gint       x, y;
+  Box        box;
 
   if (original == NULL || ! gimp_item_is_valid (GIMP_ITEM (original))
       || gimp_drawable_get_width (GIMP_DRAWABLE (original)) != (gint) source->picture->width
@@ -167,13 +203,13 @@ w2w_layer_new_from_region (GimpImage          *image,
                              "was edited. Try again."));
       return NULL;
     }
-  if (! find_box (result, &x, &y, error))
+  if (! find_box (result, &box, error))
     return NULL;
   layer = copy_without_parasites (original);
   if (! insert (image, layer, original, error))
     return NULL;
   gimp_item_set_name (GIMP_ITEM (layer), result->name);
-  if (! w2w_composite (layer, source, result->picture, x, y, error))
+  if (! w2w_composite (layer, source, result->picture, box.x, box.y, error))
     {
       gimp_image_remove_layer (image, layer);
       return NULL;

@@ -20,10 +20,13 @@ G_BEGIN_DECLS
 
 /*
  * A new layer of `image` with the result's picture, above `above` (NULL: at the top), placed at `above`'s
- * corner; it replaces nothing. NULL and an error where GIMP refuses.
+ * corner; it replaces nothing. Where the picture shows a part of `original` (or NULL), which the
+ * report's "box" names in that layer's pixels, it is centred on that part. NULL and an error where
+ * GIMP refuses.
  */
 GimpLayer * w2w_layer_new_from_result (GimpImage          *image,
                                        GimpLayer          *above,
+                                       GimpLayer          *original,
                                        const W2wJobResult *result,
                                        GError            **error);
 

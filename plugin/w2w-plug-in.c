@@ -22,6 +22,11 @@
 #define PROCEDURE_PREFIX "plug-in-w2w-"
 #define PLUG_IN_BINARY   "w2w"
 
+/* Added to the help of a job that goes on from what it had found. */
+#define KEPT_HELP \
+  N_("What a cancelled call had found is kept for the next one only as long as the worker runs: until " \
+     "ten minutes have passed without a call, or GIMP is closed.")
+
 struct _W2wPlugIn
 {
   GimpPlugIn parent_instance;
@@ -77,8 +82,9 @@ static GimpProcedure *
 w2w_create_procedure (GimpPlugIn  *plug_in,
                       const gchar *name)
 {
-  const W2wJob  *job;
-  GimpProcedure *procedure;
+  g_autofree gchar *help = NULL;
+  const W2wJob     *job;
+  GimpProcedure    *procedure;
 
   if (! g_str_has_prefix (name, PROCEDURE_PREFIX))
     return NULL;
@@ -99,7 +105,9 @@ w2w_create_procedure (GimpPlugIn  *plug_in,
     gimp_procedure_set_sensitivity_mask (procedure, GIMP_PROCEDURE_SENSITIVE_DRAWABLE);
   gimp_procedure_set_menu_label (procedure, _(job->label));
   gimp_procedure_add_menu_path (procedure, MENU_PATH);
-  gimp_procedure_set_documentation (procedure, _(job->blurb), _(job->help), name);
+  help = job->resumes_from != NULL ? g_strconcat (_(job->help), " ", _(KEPT_HELP), NULL)
+                                   : g_strdup (_(job->help));
+  gimp_procedure_set_documentation (procedure, _(job->blurb), help, name);
   gimp_procedure_set_attribution (procedure, "The authors of Weights2Weights for GIMP",
                                   "The authors of Weights2Weights for GIMP", "2026");
 
@@ -189,7 +197,9 @@ make_layers (W2wRequest *request,
         above = w2w_layer_new_from_region (request->image, original, request->source, result,
                                            error);
       else
-        above = w2w_layer_new_from_result (request->image, above, result, error);
+        above = w2w_layer_new_from_result (request->image, above,
+                                           request->source != NULL ? original : NULL, result,
+                                           error);
       layers[i - 1] = above;
       done = above != NULL;
     }

@@ -84,7 +84,8 @@ w2w_request_declare (GimpProcedure *procedure,
     gimp_procedure_add_boolean_argument (procedure, W2W_RESUME,
                                          _("Go on _from what was found so far"),
                                          _("Begin with what a cancelled call on the same pixels and "
-                                           "selection had found, if there was one. Off, equal "
+                                           "selection had found, if there was one, in this session "
+                                           "of GIMP and not many minutes ago. Off, equal "
                                            "arguments give equal results."),
                                          FALSE, G_PARAM_READWRITE);
 }

@@ -23,13 +23,22 @@ def state(image):
     return [(layer.get_name(), layer.get_offsets(), raw_pixels(layer)) for layer in image.get_layers()] + [selection]
 
 
+def assert_centred(result, layer):
+    """On the box that the model saw, in the layer's pixels, to half a pixel."""
+    box = [int(n) for n in recipe(result)["box"].split(",")]
+    for at, side in ((0, "width"), (1, "height")):
+        centre = 2 * layer.get_offsets()[1 + at] + 2 * box[at] + box[2 + at]
+        found = 2 * result.get_offsets()[1 + at] + getattr(result, "get_" + side)()
+        assert abs(found - centre) <= 1, f"{side}: {found / 2} instead of {centre / 2}, {box}"
+
+
 def invert(image, layer, **values):
     before = state(image)
     position = image.get_item_position(layer)
     result = succeed("invert", image, [layer], **values).index(1)
     assert image.get_item_position(result) == position, "it is not right above the layer"
     assert result.get_name().startswith(layer.get_name() + ": "), result.get_name()
-    assert result.get_offsets() == layer.get_offsets()
+    assert_centred(result, layer)
     assert identity(result), "the layer carries no identity"
     # An identity file is a safetensors file: GIMP's parasite is one that the command line reads.
     path = os.path.join(SCRATCH, "from-gimp.safetensors")
@@ -111,6 +120,11 @@ def test_cancel_and_resume(person):
 
 def test_errors(person):
     image, layer = make_image(person, RGB, "u8", OFFSET)
+    # A part that is smaller than what the model shows of it lies elsewhere than the layer's corner.
+    small = succeed("invert", image, [layer], crop="box", box="10,30,40,40", **QUICK).index(1)
+    assert_centred(small, layer)
+    assert small.get_offsets() != layer.get_offsets()
+    image.remove_layer(small)
     before = state(image)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, image.get_width() - 5, 0, 5, 3)
     fail("outside of the layer", "invert", image, [layer], **QUICK)
