@@ -349,7 +349,7 @@ static void assert_refused(const Fixture *f, const W2wValues *values, W2wError c
     g_autoptr(GError) error = NULL;
 
     g_assert_false(w2w_dreambooth_job.check(w2w_pipeline_get_world(f->pipeline), values, &error));
-    g_assert_error(error, W2W_ERROR, code);
+    g_assert_error(error, W2W_ERROR, (gint)code);
     g_test_message("%s", error->message);
     g_assert_nonnull(strstr(error->message, word));
 }
