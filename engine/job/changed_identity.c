@@ -13,6 +13,9 @@
 #include "engine/memory.h"
 #include "engine/w2w/direction.h"
 
+const char *const w2w_changed_identity_metric_labels[] = {N_("As the population varies"),
+                                                          N_("Euclidean, as in the paper"), NULL};
+
 static gboolean check_name(W2wSpace *space, const char *name, GError **error)
 {
     const char *const *names = w2w_space_get_direction_names(space);

@@ -2,13 +2,35 @@
 /* An identity and what edits make of it, for the jobs that edit. */
 #pragma once
 
+#include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 
+#include "engine/job/parameter.h"
 #include "engine/w2w/edit.h"
 #include "engine/w2w/identity.h"
 #include "engine/w2w/world.h"
 
 G_BEGIN_DECLS
+
+/* Labels of w2w_metric_names, in their order. */
+extern const char *const w2w_changed_identity_metric_labels[];
+
+/* What to change, and how it is measured: for tables of parameters. */
+#define W2W_CHANGE_PARAMETERS                                                                      \
+    {                                                                                              \
+        .name = "edits",                                                                           \
+        .type = W2W_PARAMETER_EDITS,                                                               \
+        .label = N_("_Edits"),                                                                     \
+        .blurb = N_("What to change, as one text: Young=-0.8;Wavy_Hair=0.5;#3=1.5;"                \
+                    "protect=Male,Chubby (#3 is the third component)."),                           \
+    },                                                                                             \
+    {                                                                                              \
+        .name = "metric", .type = W2W_PARAMETER_CHOICE, .string = "population",                    \
+        .choices = w2w_metric_names, .choice_labels = w2w_changed_identity_metric_labels,          \
+        .label = N_("_Metric"),                                                                    \
+        .blurb = N_("How the change is measured: by how the population varies, or euclidean as "   \
+                    "in the paper."),                                                              \
+    }
 
 /* W2W_ERROR_USAGE, with the name that was most likely meant, for a direction that there is not. */
 gboolean w2w_changed_identity_check_names(W2wSpace *space, const W2wEdits *edits, GError **error);

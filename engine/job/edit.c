@@ -10,9 +10,6 @@
 #include "engine/job/recipe.h"
 #include "engine/job/rendering.h"
 
-static const char *const metric_labels[] = {N_("As the population varies"),
-                                            N_("Euclidean, as in the paper"), NULL};
-
 static const W2wParameter parameters[] = {
     {
         .name = "identity",
@@ -21,23 +18,7 @@ static const W2wParameter parameters[] = {
         .label = N_("Identit_y"),
         .blurb = N_("The identity to change."),
     },
-    {
-        .name = "edits",
-        .type = W2W_PARAMETER_EDITS,
-        .label = N_("_Edits"),
-        .blurb = N_("What to change, as one text: Young=-0.8;Wavy_Hair=0.5;#3=1.5;"
-                    "protect=Male,Chubby (#3 is the third component)."),
-    },
-    {
-        .name = "metric",
-        .type = W2W_PARAMETER_CHOICE,
-        .string = "population",
-        .choices = w2w_metric_names,
-        .choice_labels = metric_labels,
-        .label = N_("_Metric"),
-        .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
-                    "the paper."),
-    },
+    W2W_CHANGE_PARAMETERS,
     {
         .name = "from-timestep",
         .type = W2W_PARAMETER_DOUBLE,

@@ -37,9 +37,6 @@ typedef enum {
 static const char *const method_names[] = {"noise", "ddim", NULL};
 static const char *const method_labels[] = {N_("Random noise"),
                                             N_("The picture's own noise (DDIM inversion)"), NULL};
-static const char *const metric_labels[] = {N_("As the population varies"),
-                                            N_("Euclidean, as in the paper"), NULL};
-
 static const W2wParameter parameters[] = {
     {
         .name = "identity",
@@ -49,23 +46,7 @@ static const W2wParameter parameters[] = {
         .blurb = N_("Who is in the picture: the identity that inverting it gave."),
     },
     W2W_PICTURE_PARAMETERS,
-    {
-        .name = "edits",
-        .type = W2W_PARAMETER_EDITS,
-        .label = N_("_Edits"),
-        .blurb = N_("What to change, as one text: Young=-0.8;Wavy_Hair=0.5;#3=1.5;"
-                    "protect=Male,Chubby (#3 is the third component)."),
-    },
-    {
-        .name = "metric",
-        .type = W2W_PARAMETER_CHOICE,
-        .string = "population",
-        .choices = w2w_metric_names,
-        .choice_labels = metric_labels,
-        .label = N_("_Metric"),
-        .blurb = N_("How the change is measured: by how the population varies, or euclidean as in "
-                    "the paper."),
-    },
+    W2W_CHANGE_PARAMETERS,
     {
         .name = "method",
         .type = W2W_PARAMETER_CHOICE,
