@@ -53,7 +53,7 @@ expect_text()
 wait_until()
 {
     local i
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < 600; i++)); do # a minute: the machine may be busy
         ! "$@" || return 0
         sleep 0.1
     done
