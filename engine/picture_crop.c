@@ -4,8 +4,6 @@
 
 #include "engine/error.h"
 
-#define MARGIN_DIVIDE 8 /* of the longer side of a selection */
-
 const char *const w2w_crop_policy_names[] = {"whole", "selection", "box", NULL};
 
 /* The smallest box around everything that the mask has. */
@@ -77,9 +75,7 @@ static gboolean find_wanted(W2wCropPolicy policy, guint width, guint height, con
     case W2W_CROP_WHOLE:
         *wanted = (W2wBox){0, 0, (gint)width, (gint)height};
         return TRUE;
-    case W2W_CROP_SELECTION: {
-        gint margin;
-
+    case W2W_CROP_SELECTION:
         if (mask == NULL) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,
                         "The crop follows the selection, and there is none: give a mask, or "
@@ -88,14 +84,7 @@ static gboolean find_wanted(W2wCropPolicy policy, guint width, guint height, con
         }
         if (!find_bounds(mask, wanted, error))
             return FALSE;
-        margin = (MAX(wanted->width, wanted->height) + MARGIN_DIVIDE - 1) / MARGIN_DIVIDE;
-        wanted->x -= margin;
-        wanted->y -= margin;
-        wanted->width += 2 * margin;
-        wanted->height += 2 * margin;
-        intersect(wanted, width, height);
         return TRUE;
-    }
     case W2W_CROP_BOX:
         if (given == NULL) {
             g_set_error(error, W2W_ERROR, W2W_ERROR_USAGE,

@@ -44,8 +44,9 @@ gboolean w2w_mask_of_picture(const W2wPicture *picture, const W2wMask *given, W2
 
 typedef enum {
     W2W_CROP_WHOLE,     /* the whole picture */
-    W2W_CROP_SELECTION, /* what the mask has, with an eighth of its longer side around it, as far as
-                           the picture goes */
+    W2W_CROP_SELECTION, /* what the mask has: what is around it is as far away as the selection
+                           says, and a person who is cut closer or wider than the model knows is
+                           lost */
     W2W_CROP_BOX,       /* the box that was given */
 } W2wCropPolicy;
 

@@ -40,9 +40,10 @@ extern const char *const w2w_picture_crop_labels[];
             .choices = w2w_picture_crops,                                                            \
             .choice_labels = w2w_picture_crop_labels,                                                \
             .label = N_("C_rop"),                                                                    \
-            .blurb = N_("Which part of the picture the model sees: the whole, what is selected "     \
-                        "with some of what is around it, or the box; auto: the box where there "     \
-                        "is one, else what is selected, else the whole."),                           \
+            .blurb =                                                                                 \
+                N_("Which part of the picture the model sees: the whole, what is selected, or "      \
+                   "the box; auto: the box where there is one, else what is selected, else "         \
+                   "the whole."),                                                                    \
         },                                                                                           \
     {                                                                                                \
         .name = "box", .type = W2W_PARAMETER_STRING, .label = N_("Bo_x"),                            \

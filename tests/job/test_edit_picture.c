@@ -285,7 +285,7 @@ static void test_region(void)
     y0 = (gint)json_array_get_int_element(box, 1);
     g_assert_cmpint(json_array_get_int_element(box, 2), ==, region->picture->width);
     g_assert_cmpint(json_array_get_int_element(box, 3), ==, region->picture->height);
-    g_assert_cmpuint(region->picture->width, ==, 50); /* 40 and a margin of an eighth */
+    g_assert_cmpuint(region->picture->width, ==, 40); /* as wide as the mask */
     for (gint y = 0; y < (gint)region->picture->height; y++)
         for (gint x = 0; x < (gint)region->picture->width; x++)
             for (gint c = 0; c < 3; c++) {
@@ -343,7 +343,7 @@ static void test_recipe(void)
     g_assert_cmpstr(json_object_get_string_member(recipe, "job"), ==, "edit-picture");
     g_assert_cmpstr(json_object_get_string_member(recipe, "edits"), ==, "Young=-0.5");
     g_assert_cmpstr(json_object_get_string_member(recipe, "crop"), ==, "selection");
-    g_assert_cmpstr(json_object_get_string_member(recipe, "box"), ==, "55,15,50,50");
+    g_assert_cmpstr(json_object_get_string_member(recipe, "box"), ==, "60,20,40,40");
     g_assert_cmpfloat(json_object_get_double_member(recipe, "strength"), ==, 0.5);
     g_assert_true(json_object_has_member(recipe, "image"));
     g_assert_true(json_object_has_member(recipe, "mask"));

@@ -87,12 +87,12 @@ static void test_choose(void)
     assert_box(choose(W2W_CROP_BOX, 100, 60, NULL, &square, 2, 1), 0, 10, 40, 20);
     assert_box(choose(W2W_CROP_BOX, 100, 60, NULL, &beyond, 1, 1), -5, -5, 10, 10);
 
-    for (guint y = 20; y < 30; y++) /* 40 × 10 at (50, 20): a margin of 5 */
+    for (guint y = 20; y < 30; y++) /* 40 × 10 at (50, 20) */
         memset(mask->values + y * 100 + 50, 1, 40);
-    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 1, 1), 45, 0, 50, 50);
-    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 5, 2), 45, 15, 50, 20);
-    memset(mask->values + 20 * 100, 1, 10); /* to the left edge: from 0 to 90, margin 12 */
-    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 100, 34), 0, 8, 100, 34);
+    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 1, 1), 50, 5, 40, 40);
+    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 5, 2), 50, 17, 40, 16);
+    memset(mask->values + 20 * 100, 1, 10); /* to the left edge: from 0 to 90 */
+    assert_box(choose(W2W_CROP_SELECTION, 100, 60, mask, NULL, 90, 10), 0, 20, 90, 10);
 }
 
 /* Whatever the size: all that is wanted is in the box, whose proportions are right to a pixel. */
